@@ -1,0 +1,81 @@
+"""What a request costs (RTE), counted in work and priced by a calibration.
+
+A stopwatch tells the truth only about a device that does nothing else. `calibrated` runtime instead
+counts the work of each phase and multiplies it by unit times, which are measured once per study with
+the device to itself: trials may then share the device, and a study may move to another machine.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import nnls
+
+from unlearn.stopwatch import Phase, Stopwatch, Work
+
+ROUNDS = 5
+SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class UnitTime:
+    """Seconds per step and per sample of one phase."""
+
+    step: float
+    sample: float
+
+    def price(self, work: Work) -> float:
+        """Seconds that so much work takes."""
+        return work.steps * self.step + work.samples * self.sample
+
+
+UnitTimes = Mapping[str, UnitTime]
+"""By the name of the phase."""
+
+
+def calibrated_seconds(phases: Mapping[str, Phase], units: UnitTimes) -> float:
+    """The calibrated cost of a request: Σ over its phases of work × unit time."""
+    return sum(units[name].price(phase.work) for name, phase in phases.items())
+
+
+def fit_unit_times(observed: Mapping[str, Sequence[Phase]]) -> dict[str, UnitTime]:
+    """Unit times, by phase, that explain observed phases best: least squares of the relative
+    error with no time negative. Phases without work or without time say nothing."""
+    units: dict[str, UnitTime] = {}
+    for name, phases in observed.items():
+        telling = [p for p in phases if p.seconds > 0 and (p.work.steps or p.work.samples)]
+        rows = np.array([[p.work.steps, p.work.samples] for p in telling], dtype=float)
+        if not len(rows):
+            units[name] = UnitTime(0.0, 0.0)
+            continue
+        seconds = np.array([p.seconds for p in telling])
+        solution, _residual = nnls(rows / seconds[:, None], np.ones(len(telling)))
+        units[name] = UnitTime(float(solution[0]), float(solution[1]))
+    return units
+
+
+def calibrate(probes: Sequence[Callable[[], Stopwatch]]) -> dict[str, UnitTime]:
+    """Measure unit times; the device must have nothing else to do.
+
+    Args:
+        probes: requests of different sizes, each of which runs once per call and returns its
+            stopwatch. They take turns, so that a slow moment of the machine hits all of them,
+            after one round to warm up, for `ROUNDS` rounds or until `SECONDS` have passed.
+
+    Returns:
+        Unit times fitted to the median duration of each phase of each probe.
+    """
+    for probe in probes:
+        probe()
+    rounds: list[list[Stopwatch]] = []
+    started = time.perf_counter()
+    while len(rounds) < ROUNDS and (not rounds or time.perf_counter() - started < SECONDS):
+        rounds.append([probe() for probe in probes])
+    observed: dict[str, list[Phase]] = {}
+    for runs in zip(*rounds, strict=True):
+        for name, phase in runs[0].phases.items():
+            median = statistics.median(run.phases[name].seconds for run in runs)
+            observed.setdefault(name, []).append(Phase(phase.work, median))
+    return fit_unit_times(observed)

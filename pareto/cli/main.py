@@ -1,0 +1,77 @@
+"""The program: finds the command, and turns every ending into an exit code."""
+
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from pareto.cli.list import list_studies
+from pareto.cli.pick import pick
+from pareto.cli.search import search
+from pareto.cli.show import show
+from unlearn.errors import InputError
+
+INTERRUPTED = 130
+
+
+class _SearchByDefault(click.Group):
+    """A group whose command may be left out: then it searches."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0].startswith("-") and args[0] not in ("--help", "--version", "-h")):
+            args = ["search", *args]
+        return super().parse_args(ctx, args)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        search_context = click.Context(search, info_name="search", parent=ctx)
+        with formatter.section("Options of a search, the command when none is named"):
+            records = [parameter.get_help_record(search_context) for parameter in search.params]
+            formatter.write_dl([record for record in records if record is not None])
+        self.format_commands(ctx, formatter)
+
+
+EXAMPLES = """\b
+Examples:
+  pareto-search --budget 200
+  pareto-search show
+  pareto-search pick --require "frm >= 0.7" --prefer ta
+  pareto-search --study mine.toml --budget 100 --workers 4
+"""
+
+
+@click.group(cls=_SearchByDefault, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="pareto-search")
+def cli() -> None:
+    """Find what unlearning can reach on your model: the trade-offs between accuracy (TA), privacy
+    (FRM) and cost (RTE), and the one that satisfies your requirements."""
+
+
+for command in (search, list_studies, show, pick):
+    cli.add_command(command)
+
+
+def main() -> NoReturn:
+    """Run the program; a user's mistake ends it with two lines and exit code 2."""
+    try:
+        code: Any = cli(standalone_mode=False)
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx else "pareto-search"
+        _complain(" ".join(error.format_message().split()), f"see `{where} --help`")
+        code = 2
+    except click.ClickException as error:
+        _complain(error.format_message(), "see `pareto-search --help`")
+        code = 2
+    except InputError as error:
+        _complain(error.problem, error.remedy)
+        code = 2
+    except (click.Abort, KeyboardInterrupt):
+        _complain("interrupted; all complete trials are kept", "run the same command to go on")
+        code = INTERRUPTED
+    except BrokenPipeError:  # the reader of our output, such as `head`, has had enough
+        sys.stderr.close()
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(problem: str, remedy: str) -> None:
+    print(f"error: {problem}\n{remedy}", file=sys.stderr)

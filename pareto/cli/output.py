@@ -1,0 +1,152 @@
+"""How results look: tables for people, JSON and CSV for programs."""
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pareto.front import DIRECTIONS, OBJECTIVES
+from pareto.ledger import Trial
+from pareto.study import Study
+
+TABLE_WIDTH = 116
+"""What the front needs with its parameters; a narrower terminal gets it without them."""
+
+result_console = Console() if sys.stdout.isatty() else Console(width=TABLE_WIDTH)
+message_console = Console(stderr=True)
+
+
+def print_json(content: Mapping[str, Any] | Sequence[Any]) -> None:
+    """Print JSON to standard output."""
+    print(json.dumps(content, indent=2, ensure_ascii=False))
+
+
+def print_csv(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print rows to standard output as CSV, with a header."""
+    sys.stdout.write(csv_text(rows))
+
+
+def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as CSV; the columns are all keys in the order in which they first appear."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return stream.getvalue()
+
+
+def trial_row(trial: Trial, marks: Mapping[int, Sequence[str]]) -> dict[str, Any]:
+    """A trial as a flat row: number, state, marks, figures, parameters, reason."""
+    figures = {f"param_{name}": value for name, value in trial.params.items()}
+    objectives = {name: trial.metrics[name] for name in OBJECTIVES if trial.metrics}
+    return {
+        "number": trial.number,
+        "state": trial.state,
+        "marks": ", ".join(marks.get(trial.number, ())),
+        **objectives,
+        **{name: value for name, value in trial.metrics.items() if name not in objectives},
+        **figures,
+        **({"reason": trial.reason} if trial.reason else {}),
+    }
+
+
+def study_summary(study: Study) -> dict[str, Any]:
+    """A study as JSON."""
+    return {
+        "study": study.name,
+        "storage": study.storage,
+        "objectives": list(OBJECTIVES),
+        "directions": list(DIRECTIONS),
+        "reference": dict(study.reference),
+        "original": dict(study.original),
+        "ceiling": study.reference.get("ceiling"),
+        "hypervolume": study.hypervolume(),
+        "hypervolume_reference": study.hypervolume_reference(),
+        "front": [trial.number for trial in study.front()],
+        "marks": {str(number): marks for number, marks in study.marks().items()},
+        "trials": [trial_summary(trial) for trial in study.trials()],
+    }
+
+
+def trial_summary(trial: Trial) -> dict[str, Any]:
+    """A trial as JSON."""
+    return {
+        "number": trial.number,
+        "state": trial.state,
+        "params": dict(trial.params),
+        "values": dict(zip(OBJECTIVES, trial.values, strict=True)) if trial.values else None,
+        "metrics": dict(trial.metrics),
+        "flags": list(trial.run.get("flags", ())),
+        "reason": trial.reason,
+    }
+
+
+def front_table(study: Study) -> Table:
+    """The front, best TA first, with θ_o and the retrained models beneath for comparison."""
+    marks = study.marks()
+    front = sorted(study.front(), key=lambda trial: (-trial.metrics["ta"], trial.metrics["rte"]))
+    names = list(front[0].params) if front and result_console.width >= TABLE_WIDTH else []
+    title = f"{study.name}: {len(front)} trials on the Pareto front"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("trial", justify="right", style="bold")
+    for column in ("TA %\n↑", "FRM\n↑", "RTE s\n↓", "FA %\n", "RA %\n", "MIA %\n"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for name in names:
+        table.add_column(name.replace("_", "\n"), justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for trial in front:
+        table.add_row(
+            str(trial.number),
+            *_figures(trial.metrics),
+            *(_short(trial.params[name]) for name in names),
+            Text(", ".join(marks.get(trial.number, ())), style="green"),
+        )
+    if study.reference:
+        table.add_section()
+        blanks = [""] * len(names)
+        mean, sd = study.reference["mean"], study.reference["sd"]
+        runs = len(study.reference["runs"])
+        retrained = {**mean, "rte": study.reference["seconds"]}
+        table.add_row("θ_o", *_figures(study.original), *blanks, "original model")
+        table.add_row("θ_r", *_figures(retrained), *blanks, f"retrained, mean of {runs}")
+        table.add_row("", *_figures(sd), *blanks, "± standard deviation")
+    return table
+
+
+def study_lines(study: Study) -> list[str]:
+    """What has to be known beside the front."""
+    complete = len(study.complete())
+    states = [trial.state for trial in study.trials()]
+    lines = [
+        f"{complete} complete trials, {states.count('failed')} failed"
+        + (f", {states.count('running')} running" if "running" in states else "")
+        + f"; hypervolume {study.hypervolume_share():.3f} of the ideal box."
+    ]
+    if study.reference:
+        lines.append(
+            f"Ceiling: FRM {study.reference['ceiling']:.3f}. Above it nothing can be told from"
+            " retraining."
+        )
+    flags = [flag for trial in study.front() for flag in trial.run.get("flags", ())]
+    if "degenerate_reference" in flags:
+        lines.append(
+            "A reference figure lies under 1 %: FRM divides that gap by 1 percentage point instead."
+        )
+    return lines
+
+
+def _figures(metrics: Mapping[str, float]) -> list[str]:
+    forms = {"ta": ".2f", "frm": ".3f", "rte": ".3f", "fa": ".2f", "ra": ".2f", "mia": ".2f"}
+    return [format(metrics[name], form) if name in metrics else "" for name, form in forms.items()]
+
+
+def _short(value: object) -> str:
+    return f"{value:.2f}" if isinstance(value, float) else str(value)

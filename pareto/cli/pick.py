@@ -1,0 +1,152 @@
+"""`pareto-search pick`: one point of the front."""
+
+import sys
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pareto.cli.options import format_option, persisted_study_option, storage_option
+from unlearn.errors import InputError
+
+if TYPE_CHECKING:
+    from pareto.choice import Judgement, NothingSatisfies, Pick
+    from pareto.study import Study
+
+NOTHING_SATISFIES = 3
+
+
+@click.command(
+    epilog="""\b
+Requirements compare sums and products of figures: any metric of a trial (ta, frm, rte, fa, ra,
+mia, their gaps, …) and figures of the study (retrain_rte, original_ta, ceiling, …).
+
+\b
+Examples:
+  pareto-search pick --require "frm >= 0.7" --require "rte <= 0.5 * retrain_rte" --prefer ta
+  pareto-search pick --policy policy.toml --prefer knee --format json
+
+\b
+A policy file names requirements:
+  [requirements]
+  forgotten = "frm >= 0.9 * ceiling"
+  useful    = "ta >= original_ta - 2"
+"""
+)
+@persisted_study_option
+@storage_option
+@click.option("--require", multiple=True, metavar="CONDITION", help="A requirement; may be repeated.")
+@click.option("--policy", type=click.Path(path_type=Path), help="A TOML file of named requirements.")
+@click.option(
+    "--prefer",
+    type=click.Choice(["ta", "frm", "rte", "knee"]),
+    default="knee",
+    show_default=True,
+    help="What decides among the points that satisfy everything.",
+)
+@format_option
+def pick(
+    study: str | None,
+    storage: str,
+    require: tuple[str, ...],
+    policy: Path | None,
+    prefer: str,
+    form: str,
+) -> int:
+    """Pick the point that satisfies your requirements. Exit code 3 if there is none."""
+    from pareto.choice import NothingSatisfies
+    from pareto.study import open_study
+
+    conditions = [*require, *(read_policy(policy) if policy else ())]
+    opened = open_study(study, storage)
+    try:
+        chosen = opened.pick(conditions, prefer)
+    except NothingSatisfies as failure:
+        _explain(failure)
+        return NOTHING_SATISFIES
+    _print(opened, chosen, form)
+    return 0
+
+
+def read_policy(file: Path) -> list[str]:
+    """The requirements of a policy file.
+
+    Raises:
+        InputError: it cannot be read, or is not of the form.
+    """
+    remedy = 'write a table [requirements] with lines like: private = "frm >= 0.8"'
+    try:
+        content = tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror}", "check the path") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} is not valid TOML: {error}", "correct that line") from None
+    table = content.get("requirements")
+    if set(content) != {"requirements"} or not isinstance(table, dict) or not table:
+        raise InputError(f"{file} has no table [requirements], or more than that", remedy)
+    for name, condition in table.items():
+        if not isinstance(condition, str):
+            raise InputError(f"{file}: {name} is no text", remedy)
+    return list(table.values())
+
+
+def _print(study: "Study", chosen: "Pick", form: str) -> None:
+    from pareto.cli.output import print_csv, print_json, result_console, trial_row, trial_summary
+
+    if form == "json":
+        summary = trial_summary(chosen.trial)
+        print_json(
+            {
+                **{key: summary[key] for key in ("number", "params", "values", "metrics", "flags")},
+                "requirements": [_judgement(judgement) for judgement in chosen.judgements],
+                "why": chosen.why,
+                "ceiling": study.reference.get("ceiling"),
+            }
+        )
+        return
+    if form == "csv":
+        print_csv([trial_row(chosen.trial, study.marks())])
+        return
+    metrics = chosen.trial.metrics
+    lines = [
+        chosen.why,
+        f"  TA {metrics['ta']:.2f} %, FRM {metrics['frm']:.3f}"
+        f" (ceiling {study.reference['ceiling']:.3f}), RTE {metrics['rte']:.3f} s"
+        f" (retraining {study.reference['seconds']:.3f} s)",
+        f"  FA {metrics['fa']:.2f} % ({metrics['fa_gap']:+.2f} to retraining),"
+        f" RA {metrics['ra']:.2f} % ({metrics['ra_gap']:+.2f}),"
+        f" MIA {metrics['mia']:.2f} % ({metrics['mia_gap']:+.2f})",
+        *(f"  {_sentence(judgement)}" for judgement in chosen.judgements),
+        "  " + ", ".join(f"{name}={value}" for name, value in chosen.trial.params.items()),
+    ]
+    for line in lines:
+        result_console.print(line, highlight=False, soft_wrap=True)
+
+
+def _judgement(judgement: "Judgement") -> dict[str, object]:
+    return {
+        "requirement": judgement.requirement.text,
+        "left": judgement.left,
+        "right": judgement.right,
+        "slack": judgement.slack,
+    }
+
+
+def _sentence(judgement: "Judgement") -> str:
+    amount = f"{abs(judgement.slack):.4g} {'to spare' if judgement.slack >= 0 else 'missing'}"
+    text, comparison = judgement.requirement.text, judgement.requirement.comparison
+    return f"{text}: {judgement.left:.4g} {comparison} {judgement.right:.4g}, {amount}"
+
+
+def _explain(failure: "NothingSatisfies") -> None:
+    binding = failure.binding
+    lines = [
+        f"error: no trial satisfies every requirement; {binding.best.requirement.text!r} binds",
+        f"its best value is {binding.best.left:.4g} against {binding.best.right:.4g},"
+        f" in trial {binding.best_trial}; {binding.satisfying} trial(s) satisfy it alone",
+        f"nearest is trial {failure.nearest.number}:",
+        *(f"  {_sentence(judgement)}" for judgement in failure.judgements),
+        "relax a requirement, or search on with a larger --budget",
+    ]
+    print("\n".join(lines), file=sys.stderr)

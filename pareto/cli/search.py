@@ -1,0 +1,124 @@
+"""`pareto-search` without a command: search."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from pareto.cli.options import format_option, storage_option
+from pareto.storage import DEFAULT_URL
+from unlearn.errors import InputError
+
+DEFAULT_STUDY = "digits"
+DEFAULT_BUDGET = 200
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  pareto-search --budget 200
+  pareto-search --study digits-class --budget 100
+  pareto-search --study mine.toml --sampler nsga2 --workers 4 --format json
+"""
+)
+@click.option(
+    "--study",
+    metavar="NAME",
+    default=DEFAULT_STUDY,
+    show_default=True,
+    help="A built-in definition, a definition file (.toml), or a persisted study.",
+)
+@click.option(
+    "--budget",
+    type=click.IntRange(min=1),
+    default=DEFAULT_BUDGET,
+    show_default=True,
+    help="Complete trials in total, over the study's life.",
+)
+@storage_option
+@click.option("--workers", type=click.IntRange(min=1), help="Trials at a time [default: GPUs or cores].")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option(
+    "--sampler",
+    type=click.Choice(["tpe", "nsga2", "nsga3", "gp", "qmc", "random"]),
+    help="How parameters are proposed [default: the definition's, or tpe].",
+)
+@click.option("--seed", type=click.IntRange(min=0), help="Of everything random [default: the definition's].")
+@click.option(
+    "--max-failures",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="Stop after so many failed trials in a row.",
+)
+@format_option
+@click.option("--quiet", is_flag=True, help="No progress, no hints.")
+def search(
+    study: str,
+    budget: int,
+    storage: str,
+    workers: int | None,
+    device: str,
+    sampler: str | None,
+    seed: int | None,
+    max_failures: int,
+    form: str,
+    quiet: bool,
+) -> int:
+    """Bring a study to a number of complete trials, and show its Pareto front.
+
+    Run again, or after a crash, it goes on from where the storage stands.
+    """
+    from pareto import storage as storages
+
+    storages.exists(storage)  # a wrong URL is said at once, before torch is loaded
+
+    from pareto.cli.progress import ProgressDisplay
+    from pareto.cli.show import print_study
+    from pareto.export import write_reports
+    from pareto.search_loop import OnlyFailures, find_definition
+    from pareto.search_loop import search as run_search
+
+    definition = find_definition(study, storage)
+    overrides = {"sampler": sampler, "seed": seed}
+    definition = definition.model_copy(
+        update={key: value for key, value in overrides.items() if value is not None}
+    )
+    folder = Path(definition.name)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(
+            f"the results go to a folder {folder}, but that is a file", "move it out of the way"
+        )
+    display = ProgressDisplay(quiet)
+    try:
+        with display.shown():
+            result = run_search(
+                definition,
+                budget,
+                storage=storage,
+                workers=workers,
+                device=device,
+                max_failures=max_failures,
+                announce=display.announce,
+                on_progress=display.update,
+            )
+    except OnlyFailures as error:
+        print(f"error: {error}\nsee `pareto-search show --format json` for each", file=sys.stderr)
+        return 1
+    if result.complete():
+        print_study(result, form)
+        written = write_reports(result, folder)
+        display.announce(f"wrote {', '.join(map(str, written))}")
+    if len(result.complete()) < budget:
+        raise KeyboardInterrupt
+    display.announce(f"next: {_next_command(definition.name, storage)}")
+    return 0
+
+
+def _next_command(study: str, storage: str) -> str:
+    """A command that chooses from the front, as the user can paste it."""
+    words = ["pareto-search", "pick", "--study", study]
+    if storage != DEFAULT_URL:
+        words += ["--storage", storage]
+    return shlex.join([*words, "--require", "frm >= 0.6", "--prefer", "ta"])

@@ -1,0 +1,55 @@
+"""Which devices trials run on, and how many workers there are."""
+
+import os
+
+import torch
+
+from unlearn.errors import InputError
+
+
+def choose_devices(name: str) -> list[torch.device]:
+    """The devices that a name means: `auto` is every GPU there is, else the CPU.
+
+    Raises:
+        InputError: there is no such device.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cpu":
+        return [torch.device("cpu")]
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    remedy = "use auto, cpu, cuda or cuda:N; torch sees " + (
+        f"{count} GPU{'s' if count > 1 else ''}" if count else "no GPU here"
+    )
+    if name == "cuda" and count:
+        return [torch.device("cuda", index) for index in range(count)]
+    kind, _, index = name.partition(":")
+    if kind == "cuda" and index.isdecimal() and int(index) < count:
+        return [torch.device("cuda", int(index))]
+    raise InputError(f"there is no device {name!r}", remedy)
+
+
+def assign_workers(
+    devices: list[torch.device], workers: int | None, runtime: str
+) -> list[torch.device]:
+    """One device per worker; by default one worker per GPU, or per core on a CPU.
+
+    Raises:
+        InputError: the stopwatch counts, and a device would be shared.
+    """
+    if workers is None:
+        on_cpu = devices[0].type == "cpu" and runtime == "calibrated"
+        workers = len(os.sched_getaffinity(0)) if on_cpu else len(devices)
+    if runtime == "measured" and workers > len(devices):
+        raise InputError(
+            f"{workers} workers would share {len(devices)} device(s), which spoils measured runtime",
+            f"use --workers {len(devices)}, or calibrated runtime in the definition",
+        )
+    return [devices[worker % len(devices)] for worker in range(workers)]
+
+
+def use_one_thread() -> None:
+    """One thread per process: small networks are slower with several, and workers share cores."""
+    torch.set_num_threads(1)
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True

@@ -1,0 +1,64 @@
+"""Pictures of a front."""
+
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from pareto.front import OBJECTIVES
+from pareto.study import Study
+
+LABELS = {
+    "ta": "TA, test accuracy (%) → better",
+    "frm": "FRM, likeness to retraining → better",
+    "rte": "RTE, cost of a request (s) ← better",
+}
+FAINT, STRONG = "#9aa5b1", "#c2410c"
+
+
+def draw_front(study: Study, file: Path) -> None:
+    """Draw a study's trials: each pair of objectives, and all three in space.
+
+    Trials on the front are strong and carry their numbers, the others are faint; a dashed line
+    shows the ceiling of FRM. RTE is on a logarithmic scale.
+    """
+    values = np.array(study.values())
+    numbers = [trial.number for trial in study.complete()]
+    front = {trial.number for trial in study.front()}
+    on_front = np.array([number in front for number in numbers])
+    figure = Figure(figsize=(14, 11), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(f"{study.name}: {len(values)} trials, {len(front)} on the Pareto front")
+    pairs = [("rte", "ta"), ("rte", "frm"), ("ta", "frm")]
+    assert len(pairs) == len(list(combinations(OBJECTIVES, 2)))
+    for position, (across, up) in enumerate(pairs, start=1):
+        axes = figure.add_subplot(2, 2, position)
+        x, y = values[:, OBJECTIVES.index(across)], values[:, OBJECTIVES.index(up)]
+        axes.scatter(x[~on_front], y[~on_front], s=14, color=FAINT, alpha=0.5)
+        axes.scatter(x[on_front], y[on_front], s=30, color=STRONG)
+        _label(axes, np.column_stack([x, y])[on_front], np.array(numbers)[on_front])
+        axes.set_xlabel(LABELS[across])
+        axes.set_ylabel(LABELS[up])
+        if across == "rte":
+            axes.set_xscale("log")
+        if up == "frm" and study.reference:
+            axes.axhline(study.reference["ceiling"], color="black", linestyle="--", linewidth=0.8)
+        axes.grid(alpha=0.25)
+    space: Any = figure.add_subplot(2, 2, 4, projection="3d")
+    rte, ta, frm = values[:, 2], values[:, 0], values[:, 1]
+    space.scatter(rte[~on_front], ta[~on_front], frm[~on_front], s=10, color=FAINT, alpha=0.4)
+    space.scatter(rte[on_front], ta[on_front], frm[on_front], s=28, color=STRONG)
+    space.set_xlabel(LABELS["rte"], fontsize=8)
+    space.set_ylabel(LABELS["ta"], fontsize=8)
+    space.set_zlabel(LABELS["frm"], fontsize=8)
+    figure.savefig(file, dpi=110)
+
+
+def _label(axes: Any, points: Any, numbers: Any) -> None:
+    for (x, y), number in zip(points, numbers, strict=True):
+        axes.annotate(
+            str(number), (x, y), xytext=(3, 3), textcoords="offset points", fontsize=7
+        )

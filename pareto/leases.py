@@ -1,0 +1,99 @@
+"""Who runs a trial, and whether they still do.
+
+A running trial carries a lease: which process drives it, and a beat that the process renews. A driver
+on this machine is looked up in the process table. Of a driver elsewhere only the beat is known: if it
+has not changed for `LEASE_SECONDS` by our own clock, the driver is gone. No two clocks are compared.
+"""
+
+import os
+import platform
+import time
+import uuid
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+BEAT_SECONDS = 5.0
+LEASE_SECONDS = 30.0
+UNSIGNED_SECONDS = 3.0
+"""How long a trial may run before its driver has signed the lease: it does so at once."""
+
+
+@dataclass(frozen=True)
+class Driver:
+    """One process that drives trials.
+
+    Attributes:
+        host: names the machine's process table: process numbers compare only within it.
+        pid, started: the process, and when it started (Unix time), as numbers are used again.
+        id: tells drivers within one process apart.
+    """
+
+    host: str
+    pid: int
+    started: float
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    @classmethod
+    def this_process(cls) -> "Driver":
+        pid = os.getpid()
+        return cls(_process_table(), pid, psutil.Process(pid).create_time())
+
+    def lease(self) -> dict[str, Any]:
+        """A freshly signed lease, as JSON can hold it."""
+        return {**asdict(self), "beat": time.time()}
+
+
+class LeaseWatch:
+    """Tells running trials whose driver is gone from those that are looked after."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._seen: dict[int, tuple[float | None, float]] = {}
+
+    def is_lost(self, number: int, lease: dict[str, Any] | None) -> bool | None:
+        """Whether the driver of a running trial is gone; None: it takes time to tell.
+
+        To be asked again from time to time, with the lease as it stands in the storage.
+
+        Args:
+            number: of the trial.
+            lease: None if nobody has signed it yet.
+        """
+        if lease is not None and lease["host"] == self._driver.host:
+            if not _is_alive(lease["pid"], lease["started"]):
+                return True
+        beat = None if lease is None else lease["beat"]
+        now = time.monotonic()
+        first_seen = number not in self._seen
+        last_beat, since = self._seen.get(number, (beat, now))
+        if beat != last_beat:
+            self._seen[number] = (beat, now)
+            return False
+        self._seen[number] = (beat, since)
+        if first_seen:
+            return None
+        if now - since >= (UNSIGNED_SECONDS if lease is None else LEASE_SECONDS):
+            return True
+        return None
+
+
+def _is_alive(pid: int, started: float) -> bool:
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        return abs(process.create_time() - started) < 1.0
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _process_table() -> str:
+    """Changes with a reboot and differs between containers, where the system can tell."""
+    boot, space = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    try:
+        return f"{boot.read_text().strip()}/{space.stat().st_ino}"
+    except OSError:
+        return platform.node()

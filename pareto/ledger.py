@@ -1,0 +1,280 @@
+"""The one source of truth: an Optuna study, and what is written in it.
+
+All that is known of a study and its trials stands in the storage as JSON attributes. Drivers write
+only their own trials, through this file; workers never touch the storage.
+
+| attribute of the study | holds |
+| --- | --- |
+| `definition` | the whole definition |
+| `identity` | what every later opening has to agree on |
+| `reference`, `original` | figures of the retrained models and of θ_o |
+| `unit_times` | the calibration of the runtime, by phase |
+
+| attribute of a trial | holds |
+| --- | --- |
+| `metrics` | every figure by name |
+| `run` | seed, phases, sizes, flags, host, device, versions, wall time |
+| `lease` | who drives it while it runs |
+| `reason`, `traceback` | why it failed |
+| `retry_of`, `attempt` | the trial it repeats, and how often that was tried |
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial, TrialState
+
+from pareto.front import DIRECTIONS
+from pareto.leases import Driver, LeaseWatch
+from pareto.outcome import Failure, Outcome, Ticket
+from unlearn.errors import InputError
+from unlearn.seeds import derive_seed
+
+MAX_ATTEMPTS = 3
+"""How often the parameters of lost trials are tried in all."""
+
+State = Literal["complete", "failed", "running", "waiting"]
+_STATES: dict[TrialState, State] = {
+    TrialState.COMPLETE: "complete",
+    TrialState.FAIL: "failed",
+    TrialState.PRUNED: "failed",
+    TrialState.RUNNING: "running",
+    TrialState.WAITING: "waiting",
+}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A trial as the storage has it.
+
+    Attributes:
+        params: values by name; empty while it waits.
+        values: TA, FRM, RTE of a complete trial, else None.
+        metrics: every figure by name; empty unless complete.
+        run: how a complete trial came about.
+        reason: why a failed trial failed, else None.
+    """
+
+    number: int
+    state: State
+    params: Mapping[str, Any]
+    values: tuple[float, float, float] | None
+    metrics: Mapping[str, float]
+    run: Mapping[str, Any]
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many trials of a study are in which state."""
+
+    complete: int
+    failed: int
+    running: int
+
+
+class StudyMismatch(InputError):
+    """A study exists under this name, but of another definition."""
+
+
+class Ledger:
+    """One study in one storage."""
+
+    def __init__(
+        self,
+        storage: optuna.storages.BaseStorage,
+        name: str,
+        distributions: Mapping[str, BaseDistribution] | None = None,
+        sampler: BaseSampler | None = None,
+    ) -> None:
+        self._storage = storage
+        self._study = optuna.load_study(
+            study_name=name, storage=storage, sampler=sampler or optuna.samplers.RandomSampler()
+        )
+        self._distributions = dict(distributions or {})
+        self._driver = Driver.this_process()
+        self._watch = LeaseWatch(self._driver)
+        self._mine: dict[int, optuna.Trial] = {}
+
+    @classmethod
+    def open(
+        cls,
+        storage: optuna.storages.BaseStorage,
+        definition: Mapping[str, Any],
+        identity: Mapping[str, Any],
+        distributions: Mapping[str, BaseDistribution],
+        sampler: BaseSampler,
+    ) -> "Ledger":
+        """Open the study that the definition names, creating it if there is none.
+
+        Raises:
+            StudyMismatch: the study was made with another identity; the differing fields are named.
+        """
+        name = definition["name"]
+        try:
+            optuna.create_study(study_name=name, storage=storage, directions=list(DIRECTIONS))
+        except optuna.exceptions.DuplicatedStudyError:
+            pass
+        ledger = cls(storage, name, distributions, sampler)
+        stored = ledger.note("identity")
+        if stored is None:
+            if ledger.trials():
+                raise StudyMismatch(
+                    f"the study {name!r} in this storage was not made by pareto-search",
+                    "use another storage",
+                )
+            ledger.set_note("definition", dict(definition))
+            ledger.set_note("identity", dict(identity))
+        else:
+            _refuse_difference(name, stored, identity)
+        return ledger
+
+    @property
+    def name(self) -> str:
+        return self._study.study_name
+
+    def note(self, key: str) -> Any:
+        """An attribute of the study, or None."""
+        return self._study.user_attrs.get(key)
+
+    def set_note(self, key: str, value: Any) -> None:
+        """Write an attribute of the study."""
+        self._study.set_user_attr(key, value)
+
+    def trials(self) -> list[Trial]:
+        """All trials by number."""
+        return [_trial(frozen) for frozen in self._frozen()]
+
+    def counts(self) -> Counts:
+        states = [_STATES[frozen.state] for frozen in self._frozen()]
+        return Counts(states.count("complete"), states.count("failed"), states.count("running"))
+
+    def ask(self, budget: int, study_seed: int) -> Ticket | None:
+        """Take the next trial, unless those complete and running make up the budget.
+
+        Two drivers may take one each where only one was left. Both look again once theirs is
+        entered in the storage, so at least one of them sees the other, and puts its own back.
+        """
+        counts = self.counts()
+        if counts.complete + counts.running >= budget:
+            return None
+        trial = self._study.ask(self._distributions)
+        number, trial_id = trial.number, trial._trial_id
+        self._storage.set_trial_user_attr(trial_id, "lease", self._driver.lease())
+        counts = self.counts()
+        if counts.complete + counts.running > budget:
+            self._storage.set_trial_user_attr(trial_id, "lease", None)
+            self._storage.set_trial_state_values(trial_id, TrialState.WAITING)
+            return None
+        self._mine[number] = trial
+        return Ticket(number, dict(trial.params), derive_seed(study_seed, "trial", number))
+
+    def complete(self, ticket: Ticket, outcome: Outcome) -> None:
+        """Record the figures of a trial."""
+        trial = self._mine.pop(ticket.number)
+        attributes = {"metrics": dict(outcome.metrics), "run": dict(outcome.run)}
+        self._finish(ticket.number, trial._trial_id, attributes, outcome.values)
+
+    def fail(self, ticket: Ticket, failure: Failure) -> None:
+        """Record why there are no figures; a lost trial is queued again, a bounded number of times."""
+        trial = self._mine.pop(ticket.number)
+        attributes = {"reason": failure.reason}
+        if failure.traceback:
+            attributes["traceback"] = failure.traceback
+        if self._finish(ticket.number, trial._trial_id, attributes) and failure.lost:
+            self._queue_again(ticket.number, trial.params, trial.user_attrs.get("attempt", 1))
+
+    def renew_leases(self) -> None:
+        """Sign the leases of this driver's trials anew; to be called every few seconds."""
+        for trial in list(self._mine.values()):
+            try:
+                self._storage.set_trial_user_attr(
+                    trial._trial_id, "lease", self._driver.lease()
+                )
+            except optuna.exceptions.UpdateFinishedTrialError:
+                pass  # it was told, here or by a driver that took it over, a moment ago
+
+    def take_over_lost(self) -> tuple[int, int]:
+        """Fail the trials whose driver is gone, and queue their parameters again.
+
+        Returns:
+            How many were taken over, and of how many others it takes time to tell.
+        """
+        taken = undecided = 0
+        for frozen in self._frozen():
+            if frozen.state != TrialState.RUNNING or frozen.number in self._mine:
+                continue
+            lost = self._watch.is_lost(frozen.number, frozen.user_attrs.get("lease"))
+            if lost is None:
+                undecided += 1
+            elif lost:
+                reason = {"reason": "its driver died or was killed"}
+                if self._finish(frozen.number, frozen._trial_id, reason):
+                    taken += 1
+                    attempt = frozen.user_attrs.get("attempt", 1)
+                    self._queue_again(frozen.number, frozen.params, attempt)
+        return taken, undecided
+
+    def _queue_again(self, number: int, params: Mapping[str, Any], attempt: int) -> None:
+        if attempt < MAX_ATTEMPTS and params.keys() == self._distributions.keys():
+            self._study.enqueue_trial(
+                dict(params), user_attrs={"retry_of": number, "attempt": attempt + 1}
+            )
+
+    def _finish(
+        self,
+        number: int,
+        trial_id: int,
+        attributes: Mapping[str, Any],
+        values: Sequence[float] | None = None,
+    ) -> bool:
+        """Tell a trial complete with these values, or failed without; False if another driver told
+        it before, taking ours for dead."""
+        state = TrialState.FAIL if values is None else TrialState.COMPLETE
+        try:
+            for key, value in attributes.items():
+                self._storage.set_trial_user_attr(trial_id, key, value)
+            self._study.tell(number, values, state)
+        except (optuna.exceptions.UpdateFinishedTrialError, ValueError):
+            if self._storage.get_trial(trial_id).state.is_finished():
+                return False
+            raise
+        return True
+
+    def _frozen(self) -> list[FrozenTrial]:
+        return self._study.get_trials(deepcopy=False)
+
+
+def study_names(storage: optuna.storages.BaseStorage) -> list[str]:
+    """The studies in a storage, by name."""
+    return sorted(optuna.get_all_study_names(storage))
+
+
+def _trial(frozen: FrozenTrial) -> Trial:
+    complete = frozen.state == TrialState.COMPLETE
+    return Trial(
+        number=frozen.number,
+        state=_STATES[frozen.state],
+        params=dict(frozen.params),
+        values=(frozen.values[0], frozen.values[1], frozen.values[2]) if complete else None,
+        metrics=frozen.user_attrs.get("metrics", {}) if complete else {},
+        run=frozen.user_attrs.get("run", {}) if complete else {},
+        reason=frozen.user_attrs.get("reason") if not complete else None,
+    )
+
+
+def _refuse_difference(name: str, stored: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    differing = [
+        f"{key} is {stored.get(key)} there and {given.get(key)} here"
+        for key in {**stored, **given}
+        if stored.get(key) != given.get(key)
+    ]
+    if differing:
+        raise StudyMismatch(
+            f"the study {name!r} in this storage is another one: {'; '.join(differing)}",
+            "go on with it by name (--study NAME, no other flag), or use another --storage",
+        )

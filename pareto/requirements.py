@@ -1,0 +1,170 @@
+"""Requirements such as `frm >= 0.85` or `rte <= 0.1 * retrain_rte`, judged on stored figures.
+
+The grammar, parsed here and never evaluated as code:
+
+    requirement = sum ("<=" | ">=" | "<" | ">") sum
+    sum         = product (("+" | "-") product)*
+    product     = factor (("*" | "/") factor)*
+    factor      = number | name | "-" factor | "(" sum ")"
+"""
+
+import difflib
+import operator
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+from unlearn.errors import InputError
+
+Figures = Mapping[str, float]
+_Term = Callable[[Figures], float]
+
+_TOKEN = re.compile(r"\s*(?:(\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+)|([A-Za-z_]\w*)|(<=|>=|[<>+\-*/()]))")
+_COMPARISONS: dict[str, Callable[[float, float], bool]] = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+_REMEDY = 'write it like "frm >= 0.85" or "rte <= 0.1 * retrain_rte"'
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """A condition on the figures of one trial.
+
+    Attributes:
+        text: as the user wrote it.
+        comparison: `<=`, `>=`, `<` or `>`.
+        names: the figures it speaks of.
+    """
+
+    text: str
+    comparison: str
+    names: frozenset[str]
+    _left: _Term
+    _right: _Term
+
+    def holds(self, figures: Figures) -> bool:
+        """Whether the figures satisfy it; a NaN satisfies nothing."""
+        return _COMPARISONS[self.comparison](*self.sides(figures))
+
+    def sides(self, figures: Figures) -> tuple[float, float]:
+        """The values of the left and the right side; a division by zero is a NaN."""
+        try:
+            return self._left(figures), self._right(figures)
+        except ZeroDivisionError:
+            return float("nan"), float("nan")
+
+    def slack(self, figures: Figures) -> float:
+        """How far it is from binding, in the units of its left side: positive is to spare,
+        negative is missing."""
+        left, right = self.sides(figures)
+        return left - right if self.comparison.startswith(">") else right - left
+
+
+def parse(text: str, known: Collection[str]) -> Requirement:
+    """Parse one requirement.
+
+    Args:
+        known: the names of the figures that every trial has.
+
+    Raises:
+        InputError: it is not of the grammar, or speaks of an unknown figure.
+    """
+    return _Parser(text, known).requirement()
+
+
+class _Parser:
+    def __init__(self, text: str, known: Collection[str]) -> None:
+        self._text = text
+        self._known = known
+        self._names: set[str] = set()
+        self._tokens = self._split()
+        self._next = 0
+
+    def requirement(self) -> Requirement:
+        left = self._sum()
+        comparison = self._take()
+        if comparison not in _COMPARISONS:
+            raise self._error("needs one of <=, >=, <, >")
+        right = self._sum()
+        if self._peek() is not None:
+            raise self._error(f"goes on after its end, at {self._peek()!r}")
+        if not self._names:
+            raise self._error("names no figure")
+        return Requirement(self._text.strip(), comparison, frozenset(self._names), left, right)
+
+    def _split(self) -> list[str]:
+        tokens: list[str] = []
+        position, text = 0, self._text.rstrip()
+        while position < len(text):
+            match = _TOKEN.match(text, position)
+            if match is None:
+                raise self._error(f"cannot be read at {text[position:].strip()!r}")
+            tokens.append(match.group().strip())
+            position = match.end()
+        return tokens
+
+    def _peek(self) -> str | None:
+        return self._tokens[self._next] if self._next < len(self._tokens) else None
+
+    def _take(self) -> str | None:
+        token = self._peek()
+        self._next += 1
+        return token
+
+    def _sum(self) -> _Term:
+        return self._chain(self._product, {"+": operator.add, "-": operator.sub})
+
+    def _product(self) -> _Term:
+        return self._chain(self._factor, {"*": operator.mul, "/": operator.truediv})
+
+    def _chain(
+        self, part: Callable[[], _Term], operators: Mapping[str, Callable[[float, float], float]]
+    ) -> _Term:
+        term = part()
+        while (token := self._peek()) is not None and token in operators:
+            self._take()
+            term = _combine(operators[token], term, part())
+        return term
+
+    def _factor(self) -> _Term:
+        token = self._take()
+        if token is None:
+            raise self._error("ends too early")
+        if token == "-":
+            inner = self._factor()
+            return lambda figures: -inner(figures)
+        if token == "(":
+            inner = self._sum()
+            if self._take() != ")":
+                raise self._error("lacks a closing bracket")
+            return inner
+        if token[0].isdigit() or token[0] == ".":
+            number = float(token)
+            return lambda _figures: number
+        if not (token[0].isalpha() or token[0] == "_"):
+            raise self._error(f"has {token!r} where a figure or a number should stand")
+        return self._figure(token)
+
+    def _figure(self, name: str) -> _Term:
+        name = name.lower()
+        if name not in self._known:
+            close = difflib.get_close_matches(name, self._known, n=1)
+            known = ", ".join(sorted(self._known))
+            raise InputError(
+                f"requirement {self._text!r}: no figure is called {name!r}",
+                f"did you mean {close[0]!r}? The figures are {known}"
+                if close
+                else f"the figures are {known}",
+            )
+        self._names.add(name)
+        return lambda figures: figures[name]
+
+    def _error(self, what: str) -> InputError:
+        return InputError(f"requirement {self._text!r} {what}", _REMEDY)
+
+
+def _combine(operate: Callable[[float, float], float], left: _Term, right: _Term) -> _Term:
+    return lambda figures: operate(left(figures), right(figures))

@@ -1,0 +1,98 @@
+"""How the next parameters are proposed: Optuna's samplers, made reproducible."""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from unlearn.seeds import derive_seed
+
+# NSGA's population: the paper's starting points and some 8 generations in a budget of 200.
+POPULATION = 24
+
+
+def _quasi_random(study_seed: int, trial_seed: int) -> BaseSampler:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.QMCSampler(
+            scramble=True,
+            seed=study_seed,
+            independent_sampler=optuna.samplers.RandomSampler(seed=trial_seed),
+            warn_independent_sampling=False,
+        )
+
+
+# By name: (the study's seed, the trial's seed) -> a sampler for that one trial. Only the
+# quasi-random sequence is one for the whole study; its position in it is kept in the storage.
+SAMPLERS: dict[str, Callable[[int, int], BaseSampler]] = {
+    "tpe": lambda _, seed: optuna.samplers.TPESampler(seed=seed),
+    "nsga2": lambda _, seed: optuna.samplers.NSGAIISampler(population_size=POPULATION, seed=seed),
+    "nsga3": lambda _, seed: optuna.samplers.NSGAIIISampler(population_size=POPULATION, seed=seed),
+    "gp": lambda _, seed: optuna.samplers.GPSampler(seed=seed),
+    "qmc": _quasi_random,
+    "random": lambda _, seed: optuna.samplers.RandomSampler(seed=seed),
+}
+
+
+class StudySampler(BaseSampler):
+    """Proposes the starting points first, and then asks the sampler called `name`.
+
+    The n-th trial that repeats no other gets starting point n: they are not queued in the storage,
+    so no crash can lose them or queue them twice. Every later trial gets a sampler of its own,
+    seeded by the study's seed and the trial's number: a search that was stopped goes on as if it
+    had not been.
+    """
+
+    def __init__(self, name: str, seed: int, starting_points: Sequence[Mapping[str, Any]]) -> None:
+        self._name = name
+        self._seed = seed
+        self._starting_points = starting_points
+        self._start: Mapping[str, Any] | None = None
+        self._inner: BaseSampler = optuna.samplers.RandomSampler(seed=0)
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        study_seed = self._seed % 2**32
+        trial_seed = derive_seed(self._seed, "sampler", trial.number) % 2**32
+        self._inner = SAMPLERS[self._name](study_seed, trial_seed)
+        self._inner.before_trial(study, trial)
+        earlier = study.get_trials(deepcopy=False)[: trial.number]
+        turn = sum("retry_of" not in other.user_attrs for other in earlier)
+        start = self._starting_points[turn : turn + 1]
+        self._start = start[0] if start else None
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        if self._start is not None:
+            return {}
+        return self._inner.infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return self._inner.sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        if self._start is not None:
+            return self._start[param_name]
+        return self._inner.sample_independent(study, trial, param_name, param_distribution)
+
+    def after_trial(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        state: TrialState,
+        values: Sequence[float] | None,
+    ) -> None:
+        self._inner.after_trial(study, trial, state, values)

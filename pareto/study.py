@@ -1,0 +1,136 @@
+"""A study as its reader sees it: trials, front, choice."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pareto import storage as storages
+from pareto.choice import Pick, choose
+from pareto.front import DIRECTIONS, extremes, hypervolume, knee, non_dominated
+from pareto.ledger import Ledger, Trial, study_names
+from pareto.requirements import parse
+from unlearn.errors import InputError
+
+
+class Study:
+    """What a storage knows of one study. Reading never changes it."""
+
+    def __init__(self, ledger: Ledger, url: str) -> None:
+        self._ledger = ledger
+        self.storage = url
+        self.name = ledger.name
+        self._trials: list[Trial] | None = None
+
+    @property
+    def definition(self) -> Mapping[str, Any]:
+        """The definition as it was stored."""
+        return self._note("definition")
+
+    @property
+    def reference(self) -> Mapping[str, Any]:
+        """The retrained models: `mean` and `sd` of TA, FA, RA, MIA, `seconds`, `ceiling`, `runs`;
+        empty until the study is prepared."""
+        return self._note("reference")
+
+    @property
+    def original(self) -> Mapping[str, float]:
+        """TA, FA, RA and MIA of θ_o, in percent; empty until the study is prepared."""
+        return self._note("original")
+
+    def _note(self, key: str) -> Mapping[str, Any]:
+        note: Mapping[str, Any] = self._ledger.note(key) or {}
+        return note
+
+    def trials(self) -> list[Trial]:
+        """All trials by number, as they stood when this was first called."""
+        if self._trials is None:
+            self._trials = self._ledger.trials()
+        return self._trials
+
+    def complete(self) -> list[Trial]:
+        """The complete trials by number."""
+        return [trial for trial in self.trials() if trial.state == "complete"]
+
+    def values(self) -> list[tuple[float, float, float]]:
+        """TA, FRM and RTE of the complete trials."""
+        return [trial.values for trial in self.complete() if trial.values is not None]
+
+    def front(self) -> list[Trial]:
+        """The non-dominated trials, by number; equal ones are all there."""
+        mask = non_dominated(self.values(), DIRECTIONS)
+        return [trial for trial, kept in zip(self.complete(), mask, strict=True) if kept]
+
+    def marks(self) -> dict[int, list[str]]:
+        """What is special about trials of the front, by number: `knee`, `best ta`, …"""
+        complete, values = self.complete(), self.values()
+        special = [
+            ("knee", knee(values, DIRECTIONS)),
+            *zip(("best ta", "best frm", "best rte"), extremes(values, DIRECTIONS), strict=True),
+        ]
+        marks: dict[int, list[str]] = {}
+        for mark, row in special:
+            if row is not None:
+                marks.setdefault(complete[row].number, []).append(mark)
+        return marks
+
+    def hypervolume_reference(self) -> list[float]:
+        """The corner that bounds the hypervolume: TA 0, FRM 0, and the cost of retraining."""
+        return [0.0, 0.0, float(self.reference.get("seconds", 0.0))]
+
+    def hypervolume(self) -> float:
+        """The volume that the front dominates, in percent · seconds (FRM has no unit)."""
+        return hypervolume(self.values(), DIRECTIONS, self.hypervolume_reference())
+
+    def hypervolume_share(self) -> float:
+        """The hypervolume's share of the box between its corner and TA 100, FRM 1, RTE 0."""
+        seconds = self.hypervolume_reference()[2]
+        return self.hypervolume() / (100.0 * seconds) if seconds else 0.0
+
+    def constants(self) -> dict[str, float]:
+        """Figures of the study as a whole that requirements may name beside those of a trial."""
+        names = ("ta", "fa", "ra", "mia")
+        mean = self.reference.get("mean", {})
+        return {
+            **{f"original_{name}": self.original[name] for name in names if self.original},
+            **{f"retrain_{name}": mean[name] for name in names if mean},
+            **({"retrain_rte": self.reference["seconds"]} if self.reference else {}),
+        }
+
+    def pick(self, require: Sequence[str] = (), prefer: str = "knee") -> Pick:
+        """Choose one trial; see `pareto.choice.choose`.
+
+        Raises:
+            InputError: a requirement is wrong, or no trial is complete.
+            NothingSatisfies: no trial satisfies the requirements.
+        """
+        complete = self.complete()
+        if not complete:
+            raise InputError(
+                f"the study {self.name!r} has no complete trial", "run `pareto-search` first"
+            )
+        constants = self.constants()
+        known = {*constants, *set.intersection(*(set(trial.metrics) for trial in complete))}
+        requirements = [parse(text, known) for text in require]
+        return choose(complete, constants, requirements, prefer)
+
+
+def open_study(name: str | None, url: str = storages.DEFAULT_URL) -> Study:
+    """Open a study for reading.
+
+    Args:
+        name: of the study; None if the storage holds just one.
+        url: of the storage.
+
+    Raises:
+        InputError: the storage or the study does not exist, or the storage holds several.
+    """
+    storage = storages.connect(url, writable=False)
+    names = study_names(storage)
+    if name is None and len(names) == 1:
+        name = names[0]
+    if name not in names:
+        listed = ", ".join(names) or "none"
+        raise InputError(
+            f"there is no study {name!r} in {url}" if name else f"{url} holds {len(names)} studies",
+            f"name one with --study; it holds {listed}",
+        )
+    return Study(Ledger(storage, name), url)

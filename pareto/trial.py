@@ -1,0 +1,135 @@
+"""One trial: parameters in, figures out. Knows nothing of storages, samplers or engines."""
+
+import platform
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from typing import Any
+
+import torch
+
+from objectives.evaluation import Evaluation, evaluate
+from objectives.frm import frm_score, is_degenerate
+from objectives.reference import Reference
+from objectives.runtime import UnitTime, calibrate, calibrated_seconds
+from pareto.outcome import Failure, Outcome, Ticket
+from pareto.preparation import Prepared
+from pareto.space import at_fraction
+from unlearn.stopwatch import Stopwatch
+
+PROBES = (0.1, 0.3, 0.6)
+"""Where in the search space the runtime is calibrated, from low ends to high ends."""
+
+
+class TrialRunner:
+    """Runs trials of one study on one device."""
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        device: torch.device,
+        unit_times: Mapping[str, UnitTime] | None = None,
+    ) -> None:
+        """
+        Args:
+            unit_times: the study's calibration; None where the stopwatch counts.
+        """
+        self._definition = prepared.material.definition
+        self._reference = prepared.reference
+        self._unit_times = unit_times
+        self._device = device
+        self._problem = prepared.material.problem(prepared.original, device)
+        self._sets = prepared.material.evaluation_sets(self._problem, prepared.material.search)
+        self._precomputed = prepared.precomputed
+        if self._precomputed is not None:
+            self._precomputed = replace(
+                self._precomputed,
+                forget_scores=self._precomputed.forget_scores.to(device),
+                retain_scores=self._precomputed.retain_scores.to(device),
+            )
+
+    def run(self, ticket: Ticket) -> Outcome | Failure:
+        """Run a trial; whatever goes wrong in it becomes a failure with its reason."""
+        try:
+            return self._run(ticket)
+        except Exception as error:
+            return Failure(describe(error), "".join(traceback.format_exception(error)))
+
+    def _run(self, ticket: Ticket) -> Outcome:
+        started = time.perf_counter()
+        method = self._definition.unlearning
+        stopwatch = Stopwatch(self._device)
+        unlearned = method.unlearn(
+            self._problem,
+            self._definition.config(ticket.params),
+            ticket.seed,
+            stopwatch,
+            self._precomputed,
+        )
+        figures = evaluate(unlearned.model, self._sets, self._definition.objectives.attack)
+        rte = stopwatch.seconds
+        if self._unit_times is not None:
+            rte = calibrated_seconds(stopwatch.phases, self._unit_times)
+        flags = list(unlearned.flags)
+        if is_degenerate(self._reference.mean):
+            flags.append("degenerate_reference")
+        return Outcome(
+            metrics={
+                **privacy_figures(figures, self._reference),
+                "rte": rte,
+                "wall_seconds": time.perf_counter() - started,
+                "stopwatch_seconds": stopwatch.seconds,
+                **{f"kept_{name}": float(size) for name, size in unlearned.sizes.items()},
+            },
+            run={
+                "seed": ticket.seed,
+                "phases": {name: asdict(phase) for name, phase in stopwatch.phases.items()},
+                "flags": flags,
+                **environment(self._device),
+            },
+        )
+
+    def calibrate(self) -> dict[str, UnitTime]:
+        """Measure the method's unit times on this device, which has nothing else to do."""
+        ranges = self._definition.ranges
+        configs = [self._definition.config(at_fraction(ranges, f)) for f in PROBES]
+
+        def probe(config: Any) -> Stopwatch:
+            stopwatch = Stopwatch(self._device)
+            method = self._definition.unlearning
+            method.unlearn(self._problem, config, 0, stopwatch, self._precomputed)
+            return stopwatch
+
+        return calibrate([lambda c=config: probe(c) for config in configs])  # type: ignore[misc]
+
+
+def privacy_figures(figures: Evaluation, reference: Reference) -> dict[str, float]:
+    """An evaluation's figures, FRM, the gaps to the reference, and the ceiling."""
+    mean = reference.mean
+    return {
+        **figures.as_dict(),
+        "frm": frm_score(figures.metrics, mean),
+        "fa_gap": figures.fa - mean.fa,
+        "ra_gap": figures.ra - mean.ra,
+        "mia_gap": figures.mia - mean.mia,
+        "ceiling": reference.ceiling,
+    }
+
+
+def describe(error: Exception) -> str:
+    """An exception in one line."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """Where something was computed."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    packages = ("pareto-search", "torch", "numpy")
+    return {
+        "host": platform.node(),
+        "device": f"{device} ({name})",
+        "versions": {package: version(package) for package in packages},
+    }

@@ -1,0 +1,29 @@
+"""scikit-learn's handwritten digits: 1,797 grey images of 8×8 that ship with the library."""
+
+import torch
+
+from unlearn.datasets._samples import Dataset, Samples
+from unlearn.datasets._split import stratified_subset
+from unlearn.seeds import generator
+
+TRAIN_SIZE = 1000
+
+
+def load_digits() -> Dataset:
+    """The digits, 1,000 for training and 797 for testing.
+
+    scikit-learn gives no split, so ours is drawn once, stratified, and is the same for everyone.
+    """
+    from sklearn.datasets import load_digits as sklearn_digits
+
+    bunch = sklearn_digits()
+    images = torch.from_numpy(bunch.images).mul(255 / 16).round().to(torch.uint8).unsqueeze(1)
+    everything = Samples(images, torch.from_numpy(bunch.target).long())
+    train = stratified_subset(everything.labels, TRAIN_SIZE, generator(0, "digits split"))
+    is_train = torch.zeros(len(everything), dtype=torch.bool)
+    is_train[train] = True
+    return Dataset(
+        train=everything.take(is_train),
+        test=everything.take(~is_train),
+        classes=tuple(str(digit) for digit in range(10)),
+    )

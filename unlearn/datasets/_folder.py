@@ -1,0 +1,100 @@
+"""One's own images: `train/<class>/*` and `test/<class>/*`, in any format that Pillow reads."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+
+from unlearn.datasets._samples import Dataset, Samples
+from unlearn.datasets._split import stratified_subset
+from unlearn.errors import InputError
+from unlearn.seeds import generator
+
+LAYOUT = "lay the images out as PATH/train/<class>/* and PATH/test/<class>/*"
+
+
+def load_folder(
+    path: Path, seed: int, train_limit: int | None, test_limit: int | None
+) -> Dataset:
+    """Load a folder of images of one size, all grey or else all taken as RGB.
+
+    Labels number the class folders in alphabetical order; training index i is the i-th file when
+    sorted by class and then by name. Limits draw a stratified subset before anything is decoded.
+
+    Raises:
+        InputError: a part is missing or empty, train and test name different classes, an image
+            is damaged, or images differ in size.
+    """
+    train_classes, test_classes = _classes(path / "train"), _classes(path / "test")
+    if train_classes != test_classes:
+        odd = sorted(set(train_classes) ^ set(test_classes))[0]
+        where = "train" if odd in train_classes else "test"
+        raise InputError(
+            f"class {odd!r} is in {path / where} only", "give train and test the same classes"
+        )
+    chosen: list[tuple[list[Path], torch.Tensor]] = []
+    for part, limit in (("train", train_limit), ("test", test_limit)):
+        files, labels = _files(path / part, train_classes)
+        if limit is not None and limit < len(files):
+            keep = stratified_subset(labels, limit, generator(seed, "subset", part))
+            files, labels = [files[i] for i in keep.tolist()], labels[keep]
+        chosen.append((files, labels))
+    decoded = _decode([file for files, _ in chosen for file in files])
+    first = len(chosen[0][0])
+    return Dataset(
+        train=Samples(decoded[:first], chosen[0][1]),
+        test=Samples(decoded[first:], chosen[1][1]),
+        classes=tuple(train_classes),
+    )
+
+
+def _classes(part: Path) -> list[str]:
+    if not part.is_dir():
+        raise InputError(f"there is no folder {part}", LAYOUT)
+    classes = sorted(entry.name for entry in part.iterdir() if entry.is_dir())
+    if len(classes) < 2:
+        raise InputError(f"{part} holds {len(classes)} class folders, fewer than 2", LAYOUT)
+    return classes
+
+
+def _files(part: Path, classes: list[str]) -> tuple[list[Path], torch.Tensor]:
+    files: list[Path] = []
+    labels: list[int] = []
+    for label, name in enumerate(classes):
+        members = sorted(
+            f for f in (part / name).iterdir() if f.is_file() and not f.name.startswith(".")
+        )
+        if not members:
+            raise InputError(f"{part / name} holds no image", LAYOUT)
+        files += members
+        labels += [label] * len(members)
+    return files, torch.tensor(labels, dtype=torch.int64)
+
+
+def _decode(files: list[Path]) -> torch.Tensor:
+    """All images as N×C×H×W uint8; C is 1 if every image is grey and 3 otherwise."""
+    arrays = [_read(file) for file in files]
+    height, width = arrays[0].shape[:2]
+    for file, array in zip(files, arrays, strict=True):
+        if array.shape[:2] != (height, width):
+            raise InputError(
+                f"{file} is {array.shape[1]}×{array.shape[0]} but {files[0]} is {width}×{height}",
+                "resize the images to one size",
+            )
+    if any(array.ndim == 3 for array in arrays):
+        arrays = [a if a.ndim == 3 else np.repeat(a[..., None], 3, axis=2) for a in arrays]
+        return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).contiguous()
+    return torch.from_numpy(np.stack(arrays)).unsqueeze(1)
+
+
+def _read(file: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    try:
+        with Image.open(file) as image:
+            if image.mode.startswith("I"):  # 16-bit grey, which convert("L") would clip at 255
+                deep = np.asarray(image, dtype=np.float64)
+                return (deep * (255 / 65535)).round().clip(0, 255).astype(np.uint8)
+            grey = image.mode in ("1", "L", "LA")
+            return np.array(image.convert("L" if grey else "RGB"))
+    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(f"{file} is not a readable image ({error})", "repair or remove it") from None

@@ -1,0 +1,74 @@
+"""What an unlearning method is given, and what it gives back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from unlearn.datasets import Samples
+from unlearn.models import ModelFactory
+from unlearn.pruning import Masks
+from unlearn.stopwatch import Phase
+from unlearn.training import Recipe
+
+StateDict = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One forget request to one model. Everything lies on `device`.
+
+    Attributes:
+        original: θ_o in evaluation mode; methods work on a copy.
+        build: makes fresh networks of θ_o's architecture.
+        recipe: how θ_o was trained; retraining and proxies follow it.
+        forget, retain: D_f and D_r, uint8 images.
+        device: where the method runs.
+    """
+
+    original: nn.Module
+    build: ModelFactory
+    recipe: Recipe
+    forget: Samples
+    retain: Samples
+    device: torch.device
+
+
+@dataclass(frozen=True)
+class Precomputed:
+    """Intermediate results that do not depend on what is searched, made once per study.
+
+    A method that uses one charges its stopwatch with the recorded phase, as if it had made it.
+
+    Attributes:
+        pruning_rate: the rate θ_o was pruned at before it scored the samples.
+        forget_scores, retain_scores: EL2N scores of D_f and D_r, in their order.
+        scoring: what scoring cost.
+        proxies: state dicts of the proxy after 0, 1, 2, … epochs.
+        proxy_training: what each of them cost, from initialisation on.
+    """
+
+    pruning_rate: float
+    forget_scores: Tensor
+    retain_scores: Tensor
+    scoring: Phase
+    proxies: Sequence[StateDict]
+    proxy_training: Sequence[Phase]
+
+
+@dataclass(frozen=True)
+class Unlearned:
+    """The outcome of a method.
+
+    Attributes:
+        model: θ_u in evaluation mode, a plain network without hooks.
+        masks: the pruned weights, which are zero in `model`.
+        sizes: how many samples each selection kept, by name.
+        flags: what a reader of the figures has to know, such as `empty_selection`.
+    """
+
+    model: nn.Module
+    masks: Masks
+    sizes: dict[str, int]
+    flags: tuple[str, ...] = ()

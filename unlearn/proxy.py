@@ -1,0 +1,71 @@
+"""The unlearning proxy θ_I (ConMU, Eqs. 6 and 8): a young network that has only seen D_r."""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from unlearn.problem import Problem, StateDict
+from unlearn.stopwatch import Phase, Stopwatch, Work
+from unlearn.training import train_from_scratch
+
+
+def training_work(problem: Problem, epochs: int) -> Work:
+    """The work of training on D_r for so many epochs of θ_o's recipe."""
+    size = len(problem.retain)
+    return Work(epochs * problem.recipe.steps_per_epoch(size), epochs * size)
+
+
+def train_proxy(problem: Problem, epochs: int, seed: int, stopwatch: Stopwatch) -> nn.Module:
+    """A fresh, dense network trained on all of D_r for `epochs` (δ) epochs of θ_o's recipe."""
+    with stopwatch.phase("train", training_work(problem, epochs)):
+        return train_from_scratch(
+            problem.build, problem.retain, problem.recipe, seed, epochs=epochs
+        )
+
+
+def proxy_snapshots(
+    problem: Problem, epochs: int, seed: int, stopwatch: Stopwatch
+) -> tuple[list[StateDict], list[Phase]]:
+    """The state dicts, on the CPU, of `train_proxy` for 0, 1, …, `epochs` epochs, in one training,
+    and the share of the cost that each of them stands for."""
+    untrained = train_from_scratch(problem.build, problem.retain, problem.recipe, seed, epochs=0)
+    snapshots = [_copy_state(untrained)]
+
+    def keep(_epoch: int, model: nn.Module) -> None:
+        snapshots.append(_copy_state(model))
+
+    with stopwatch.phase("train", training_work(problem, epochs)):
+        train_from_scratch(
+            problem.build,
+            problem.retain,
+            problem.recipe,
+            seed,
+            epochs=epochs,
+            after_epoch=keep,
+        )
+    per_epoch = stopwatch.phases["train"].seconds / max(1, epochs)
+    costs = [Phase(training_work(problem, k), k * per_epoch) for k in range(epochs + 1)]
+    return snapshots, costs
+
+
+def proxy_divergence(logits: Tensor, proxy_logits: Tensor, temperature: float = 1.0) -> Tensor:
+    """KL(θ_I(x) ‖ θ_u(x)) in nats, averaged over the batch (ConMU, Eq. 8).
+
+    The proxy comes first, and no gradient reaches it. (The authors' code has the two the other
+    way round, at temperature 2.) A temperature T other than 1 softens both distributions and
+    scales by T², so that the gradient keeps its size (Hinton et al. 2015).
+
+    Args:
+        logits: B×C of θ_u.
+        proxy_logits: B×C of θ_I.
+    """
+    divergence = F.kl_div(
+        F.log_softmax(logits / temperature, dim=1),
+        F.log_softmax(proxy_logits.detach() / temperature, dim=1),
+        log_target=True,
+        reduction="batchmean",
+    )
+    return divergence * temperature**2
+
+
+def _copy_state(model: nn.Module) -> StateDict:
+    return {name: value.detach().cpu().clone().contiguous() for name, value in model.state_dict().items()}

@@ -1,0 +1,62 @@
+"""One-shot global magnitude pruning (OMP), the first step of ConMU."""
+
+import torch
+from torch import Tensor, nn
+
+Masks = dict[str, Tensor]
+"""Parameter name -> 1 where the weight stays and 0 where it is pruned, in the weight's shape."""
+
+PRUNABLE = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+
+
+@torch.no_grad()
+def prune(model: nn.Module, rate: float) -> Masks:
+    """Set the smallest weights of all convolutions and linear layers to zero, in place.
+
+    Weights are ranked by magnitude over the whole network (ConMU, section 3.2). Biases and batch
+    norm stay. The paper names no rate; its code uses 0.1. Unlike that code, which forgets the mask
+    and so ends dense, training with the returned masks keeps the pruned weights at zero.
+
+    Args:
+        rate: share of the weights to prune, in [0, 1); exactly round(rate · count) are.
+    """
+    weights = {
+        f"{name}.weight" if name else "weight": module.weight
+        for name, module in model.named_modules()
+        if isinstance(module, PRUNABLE)
+    }
+    if not weights:
+        return {}
+    magnitudes = torch.cat([weight.abs().flatten() for weight in weights.values()])
+    count = round(rate * magnitudes.numel())
+    keep = torch.ones_like(magnitudes)
+    keep[magnitudes.topk(count, largest=False, sorted=False).indices] = 0
+    parts = keep.split([weight.numel() for weight in weights.values()])
+    masks = {
+        name: part.view_as(weight)
+        for (name, weight), part in zip(weights.items(), parts, strict=True)
+    }
+    for name, weight in weights.items():
+        weight.mul_(masks[name])
+    return masks
+
+
+@torch.no_grad()
+def mask_gradients(model: nn.Module, masks: Masks) -> None:
+    """Zero the gradients of pruned weights: being zero themselves, they then never move,
+    whatever momentum and weight decay do."""
+    gradients: list[Tensor] = []
+    kept: list[Tensor] = []
+    for name, mask in masks.items():
+        gradient = model.get_parameter(name).grad
+        if gradient is not None:
+            gradients.append(gradient)
+            kept.append(mask)
+    torch._foreach_mul_(gradients, kept)
+
+
+def sparsity(model: nn.Module) -> float:
+    """The share of zeros among the prunable weights, in [0, 1]."""
+    weights = [module.weight for module in model.modules() if isinstance(module, PRUNABLE)]
+    zeros = sum(int((weight == 0).sum()) for weight in weights)
+    return zeros / sum(weight.numel() for weight in weights)

@@ -1,0 +1,182 @@
+"""Forget requests: which training samples have to go (D_f), and which stay (D_r)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unlearn.datasets import Dataset
+from unlearn.errors import InputError
+from unlearn.seeds import generator
+
+RANGE_REMEDY = "indices count the training samples from 0"
+
+
+@dataclass(frozen=True)
+class RandomRequest:
+    """Forget a uniformly random `fraction` (0 < fraction < 1) of the training samples."""
+
+    fraction: float
+
+
+@dataclass(frozen=True)
+class ClassRequest:
+    """Forget a random `fraction` (0 < fraction <= 1) of one class, given by name or position."""
+
+    label: int | str
+    fraction: float
+
+
+@dataclass(frozen=True)
+class IndexRequest:
+    """Forget exactly the training samples whose positions a file lists."""
+
+    file: Path
+
+
+ForgetRequest = RandomRequest | ClassRequest | IndexRequest
+
+
+@dataclass(frozen=True)
+class Partition:
+    """What a request means for one data set.
+
+    Attributes:
+        forget, retain: positions in the training data, int64, ascending; disjoint, together all.
+        forgotten_class: the class that a class-wise request names, otherwise None.
+    """
+
+    forget: Tensor
+    retain: Tensor
+    forgotten_class: int | None
+
+    def forgets_whole_class(self, labels: Tensor) -> bool:
+        """True if no sample of the named class is retained; `labels` are the training labels."""
+        if self.forgotten_class is None:
+            return False
+        return not bool((labels[self.retain] == self.forgotten_class).any())
+
+
+def resolve(request: ForgetRequest, dataset: Dataset, seed: int) -> Partition:
+    """Turn a request into D_f and D_r.
+
+    Raises:
+        InputError: the class or file does not exist, an index is out of range or listed twice,
+            or the request names nothing or everything.
+    """
+    labels = dataset.train.labels
+    everything = torch.arange(labels.shape[0])
+    forgotten_class: int | None = None
+    if isinstance(request, RandomRequest):
+        chosen = _draw(everything, request.fraction, seed)
+    elif isinstance(request, ClassRequest):
+        forgotten_class = _class_position(request.label, dataset.classes)
+        chosen = _draw(everything[labels == forgotten_class], request.fraction, seed)
+    else:
+        chosen = _checked(read_indices(request.file), len(everything), request.file)
+    if len(chosen) == 0:
+        raise InputError("the request forgets no sample", "name at least one")
+    if len(chosen) == len(everything):
+        raise InputError("the request forgets every training sample", "retain at least one")
+    stays = torch.ones(len(everything), dtype=torch.bool)
+    stays[chosen] = False
+    return Partition(chosen.sort().values, everything[stays], forgotten_class)
+
+
+def read_indices(file: Path) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Read training indices from a file.
+
+    `.npy` holds a one-dimensional integer array. Anything else is text with one index per line
+    or several separated by commas or blanks; `#` starts a comment. A CSV file may begin with a
+    header line: the column called `index` counts, or else the first.
+
+    Raises:
+        InputError: the file is missing, or something in it is not an index.
+    """
+    try:
+        if file.suffix == ".npy":
+            array = np.load(file, allow_pickle=False)
+            if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
+                raise InputError(
+                    f"{file} holds {array.dtype} of shape {array.shape}",
+                    "store a one-dimensional array of integers",
+                )
+            return array.astype(np.int64)
+        text = file.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(f"there is no index file {file}", "check the path") from None
+    except IsADirectoryError:
+        raise InputError(f"{file} is a folder", "name an index file") from None
+    except (ValueError, EOFError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{file} cannot be read: {reason}", "give text, CSV or .npy") from None
+    return np.array(_parse_csv(text, file) if file.suffix == ".csv" else _parse(text, file), np.int64)
+
+
+def _parse(text: str, file: Path) -> list[int]:
+    indices: list[int] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        for word in line.split("#")[0].replace(",", " ").split():
+            indices.append(_integer(word, file, number))
+    return indices
+
+
+def _parse_csv(text: str, file: Path) -> list[int]:
+    import csv
+
+    rows = [
+        (number, [cell.strip() for cell in row])
+        for number, row in enumerate(csv.reader(text.splitlines()), start=1)
+        if any(cell.strip() for cell in row)
+    ]
+    column = 0
+    if rows and not _is_integer(rows[0][1][0]):
+        header = rows.pop(0)[1]
+        column = header.index("index") if "index" in header else 0
+    return [
+        _integer(row[column] if column < len(row) else "", file, number) for number, row in rows
+    ]
+
+
+def _is_integer(word: str) -> bool:
+    return word.removeprefix("-").isdecimal()
+
+
+def _integer(word: str, file: Path, line: int) -> int:
+    if not _is_integer(word):
+        raise InputError(f"line {line} of {file}: {word!r} is not an index", RANGE_REMEDY)
+    return int(word)
+
+
+def _draw(candidates: Tensor, fraction: float, seed: int) -> Tensor:
+    count = round(fraction * len(candidates))
+    order = torch.randperm(len(candidates), generator=generator(seed, "forget request"))
+    return candidates[order[:count]]
+
+
+def _class_position(label: int | str, classes: tuple[str, ...]) -> int:
+    if isinstance(label, str) and label in classes:
+        return classes.index(label)
+    if isinstance(label, int) and 0 <= label < len(classes):
+        return label
+    raise InputError(
+        f"the data has no class {label!r}",
+        f"name one of {', '.join(classes[:12])}{' …' if len(classes) > 12 else ''}"
+        f" or a position from 0 to {len(classes) - 1}",
+    )
+
+
+def _checked(
+    indices: np.ndarray[tuple[int], np.dtype[np.int64]], count: int, file: Path
+) -> Tensor:
+    outside = indices[(indices < 0) | (indices >= count)]
+    if len(outside):
+        raise InputError(
+            f"{file} lists index {outside[0]}, outside 0..{count - 1}", RANGE_REMEDY
+        )
+    values, times = np.unique(indices, return_counts=True)
+    if (times > 1).any():
+        raise InputError(f"{file} lists index {values[times > 1][0]} twice", "list each index once")
+    return torch.from_numpy(indices)

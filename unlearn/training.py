@@ -1,0 +1,165 @@
+"""The training loop: θ_o, the retrained models, the proxies and all fine-tuning go through it."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from unlearn.datasets import Samples
+from unlearn.datasets._samples import to_unit
+from unlearn.models import ModelFactory
+from unlearn.pruning import Masks, mask_gradients
+from unlearn.seeds import derive_seed
+from unlearn.seeds import generator as make_generator
+
+EVALUATION_BATCH = 1000
+
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(logits B×C, labels B, positions B in the training samples) -> scalar loss."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train with SGD.
+
+    Attributes:
+        epochs: passes over the data; also the horizon of the schedule.
+        learning_rate: at the start; `schedule` says how it goes on: `constant`, or `cosine`
+            down to 0 at the end of `epochs`, updated at every step.
+        momentum, weight_decay: of SGD.
+        batch_size: samples per step; a last batch of one sample joins the one before it.
+    """
+
+    epochs: int
+    learning_rate: float
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    batch_size: int = 128
+    schedule: Literal["constant", "cosine"] = "constant"
+
+    def steps_per_epoch(self, samples: int) -> int:
+        """How many batches one pass over `samples` samples makes."""
+        return len(batch_bounds(samples, self.batch_size))
+
+    def rate_at(self, step: int, steps_per_epoch: int) -> float:
+        """The learning rate of the step-th update, counted from 0."""
+        if self.schedule == "constant":
+            return self.learning_rate
+        progress = step / max(1, self.epochs * steps_per_epoch)
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def batch_bounds(samples: int, batch_size: int) -> list[tuple[int, int]]:
+    """Where each batch begins and ends; a last batch of one sample joins the one before it,
+    because batch norm cannot be trained on a single sample."""
+    starts = list(range(0, samples, batch_size))
+    if len(starts) > 1 and samples - starts[-1] == 1:
+        starts.pop()
+    return list(zip(starts, [*starts[1:], samples], strict=True))
+
+
+def cross_entropy(logits: Tensor, labels: Tensor, _positions: Tensor) -> Tensor:
+    """Mean cross-entropy in nats; the loss of plain training."""
+    return F.cross_entropy(logits, labels)
+
+
+def train(
+    model: nn.Module,
+    samples: Samples,
+    recipe: Recipe,
+    *,
+    generator: torch.Generator,
+    epochs: int | None = None,
+    loss: Loss = cross_entropy,
+    masks: Masks | None = None,
+    clip_norm: float | None = None,
+    after_epoch: Callable[[int], None] | None = None,
+) -> None:
+    """Train `model` in place, in training mode throughout; it is left in evaluation mode.
+
+    Args:
+        samples: on the model's device; shuffled anew in every epoch. None at all: no step.
+        generator: the order of the samples.
+        epochs: stop after so many epochs of the recipe's schedule (default: all of them).
+        loss: of one batch.
+        masks: weights to hold at zero.
+        clip_norm: clip the gradient to this 2-norm.
+        after_epoch: called with 1, 2, … after each epoch; may read the model, not change its mode.
+    """
+    model.train()
+    bounds = batch_bounds(len(samples), recipe.batch_size)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimiser = torch.optim.SGD(
+        parameters,
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        fused=True,
+    )
+    step = 0
+    for epoch in range(recipe.epochs if epochs is None else epochs):
+        order = torch.randperm(len(samples), generator=generator).to(samples.labels.device)
+        for start, end in bounds:
+            positions = order[start:end]
+            for group in optimiser.param_groups:
+                group["lr"] = recipe.rate_at(step, len(bounds))
+            optimiser.zero_grad(set_to_none=True)
+            logits = model(to_unit(samples.images[positions]))
+            loss(logits, samples.labels[positions], positions).backward()  # type: ignore[no-untyped-call]
+            if masks is not None:
+                mask_gradients(model, masks)
+            if clip_norm is not None:
+                nn.utils.clip_grad_norm_(parameters, clip_norm)
+            optimiser.step()
+            step += 1
+        if after_epoch is not None:
+            after_epoch(epoch + 1)
+    model.eval()
+
+
+def train_from_scratch(
+    build: ModelFactory,
+    samples: Samples,
+    recipe: Recipe,
+    seed: int,
+    *,
+    epochs: int | None = None,
+    after_epoch: Callable[[int, nn.Module], None] | None = None,
+) -> nn.Module:
+    """A new network trained on `samples`: how θ_o, the retrained models and the proxies are made.
+
+    Args:
+        seed: decides initialisation and order, each through a stream of its own.
+        epochs: stop after so many epochs of the recipe's schedule (default: all of them), so that
+            a short training equals the beginning of a long one. 0: the untrained network.
+        after_epoch: called with (k, model in training mode) after epoch k = 1, 2, ….
+    """
+    model = build(derive_seed(seed, "initialisation"), samples.labels.device)
+    train(
+        model,
+        samples,
+        recipe,
+        epochs=epochs,
+        generator=make_generator(seed, "order"),
+        after_epoch=None if after_epoch is None else lambda epoch: after_epoch(epoch, model),
+    )
+    return model
+
+
+@torch.no_grad()
+def predict(model: nn.Module, images: Tensor) -> Tensor:
+    """Logits N×C of `model` in evaluation mode, without gradient; the model's mode is restored.
+
+    Args:
+        images: N×C×H×W on the model's device, uint8 or float in pixel space. N may be 0.
+    """
+    was_training = model.training
+    model.eval()
+    chunks = images.split(EVALUATION_BATCH) if len(images) else (images,)
+    logits = torch.cat([model(to_unit(chunk)) for chunk in chunks])
+    model.train(was_training)
+    return logits
