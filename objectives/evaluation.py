@@ -64,8 +64,11 @@ class EvaluationSets:
                 candidates = matched
         count = min(len(positions) for positions in candidates)
         members, nonmembers = (
-            positions[torch.randperm(len(positions), generator=generator(seed, "attack", part))]
-            [:count].sort().values
+            positions[torch.randperm(len(positions), generator=generator(seed, "attack", part))][
+                :count
+            ]
+            .sort()
+            .values
             for positions, part in zip(candidates, ("members", "non-members"), strict=True)
         )
         return cls(forget, retain, test, members, nonmembers, forgotten_class, whole_class)

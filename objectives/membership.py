@@ -34,7 +34,9 @@ def best_threshold(members: Confidences, nonmembers: Confidences) -> float:
         return float("-inf")
     if best == len(values):
         return float("inf")
-    return float((values[best - 1] + values[best]) / 2)
+    below, above = float(values[best - 1]), float(values[best])
+    midway = (below + above) / 2
+    return midway if midway > below else above  # neighbours may have no number between them
 
 
 def threshold_attack(

@@ -72,5 +72,6 @@ class Reference:
     def from_dict(cls, stored: Mapping[str, object]) -> "Reference":
         """The inverse of `as_dict`."""
         runs, seconds = stored["runs"], stored["seconds"]
-        assert isinstance(runs, Sequence) and isinstance(seconds, float)
+        assert isinstance(runs, Sequence)
+        assert isinstance(seconds, float)
         return cls(tuple(Evaluation(**run) for run in runs), seconds)

@@ -1,8 +1,9 @@
 """What a request costs (RTE), counted in work and priced by a calibration.
 
-A stopwatch tells the truth only about a device that does nothing else. `calibrated` runtime instead
-counts the work of each phase and multiplies it by unit times, which are measured once per study with
-the device to itself: trials may then share the device, and a study may move to another machine.
+A stopwatch tells the truth only about a device that does nothing else. `calibrated` runtime
+instead counts the work of each phase and multiplies it by unit times, which are measured once per
+study with the device to itself: trials may then share the device, and a study may move to another
+machine.
 """
 
 import statistics

@@ -53,23 +53,18 @@ class Pick:
     def why(self) -> str:
         """The choice in a sentence."""
         what = {
-            "ta": "the highest test accuracy",
-            "frm": "the highest FRM",
-            "rte": "the lowest cost",
-            "knee": "the knee (the best balance of all three objectives)",
+            "ta": "has the highest test accuracy",
+            "frm": "has the highest FRM",
+            "rte": "has the lowest cost",
+            "knee": "is the knee (the best balance of the three objectives)",
         }[self.prefer]
-        scope = "the front" if not self.judgements else (
-            f"the {self.candidates} best of {self.satisfying} trials that satisfy every requirement"
-        )
-        if self.candidates == 1 and self.judgements:
-            return (
-                f"Trial {self.trial.number} is the best of {self.satisfying} trial(s) that satisfy"
-                " every requirement: it beats or equals the others in all three objectives."
-            )
-        return f"Trial {self.trial.number} is {what} on {scope}." if not self.judgements else (
-            f"Trial {self.trial.number} has {what} among {scope}."
-            if self.prefer != "knee"
-            else f"Trial {self.trial.number} is {what} among {scope}."
+        if not self.judgements:
+            return f"Trial {self.trial.number} {what} on the front."
+        if self.candidates == 1:
+            what = "is as good as any in all three objectives"
+        return (
+            f"Trial {self.trial.number} {what} among the {self.satisfying} trial(s) that satisfy"
+            " every requirement."
         )
 
 
@@ -150,7 +145,7 @@ def choose(
         preferred = float(row != first) if prefer == "knee" else float(losses[row, first])
         return (preferred, *map(float, losses[row]), satisfying[row].number)
 
-    chosen = satisfying[min(candidates, key=rank)]
+    chosen = satisfying[min(map(int, candidates), key=rank)]
     known = {**constants, **chosen.metrics}
     return Pick(
         chosen,
@@ -168,7 +163,9 @@ def _explain(
 ) -> NothingSatisfies:
     """The nearest trial misses least in sum, each shortfall measured in the range over which the
     trials vary; binding is what no trial satisfies alone, or else what the nearest misses most."""
-    slacks = np.array([[requirement.slack(known) for requirement in requirements] for known in figures])
+    slacks = np.array(
+        [[requirement.slack(known) for requirement in requirements] for known in figures]
+    )
     slacks = np.where(np.isnan(slacks), -math.inf, slacks)
     finite = np.where(np.isfinite(slacks), slacks, np.nan)
     span = np.nan_to_num(np.nanmax(finite, axis=0) - np.nanmin(finite, axis=0))

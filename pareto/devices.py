@@ -42,7 +42,7 @@ def assign_workers(
         workers = len(os.sched_getaffinity(0)) if on_cpu else len(devices)
     if runtime == "measured" and workers > len(devices):
         raise InputError(
-            f"{workers} workers would share {len(devices)} device(s), which spoils measured runtime",
+            f"{workers} workers would share {len(devices)} device(s) and spoil measured runtime",
             f"use --workers {len(devices)}, or calibrated runtime in the definition",
         )
     return [devices[worker % len(devices)] for worker in range(workers)]

@@ -59,6 +59,4 @@ def draw_front(study: Study, file: Path) -> None:
 
 def _label(axes: Any, points: Any, numbers: Any) -> None:
     for (x, y), number in zip(points, numbers, strict=True):
-        axes.annotate(
-            str(number), (x, y), xytext=(3, 3), textcoords="offset points", fontsize=7
-        )
+        axes.annotate(str(number), (x, y), xytext=(3, 3), textcoords="offset points", fontsize=7)

@@ -26,15 +26,13 @@ def non_dominated(values: ArrayLike, directions: Sequence[Direction]) -> NDArray
         N booleans; all copies of a non-dominated point are True.
     """
     points, maximise = _checked(values, directions)
-    mask = ~np.isnan(points).any(axis=1)
+    mask: NDArray[np.bool_] = np.logical_not(np.isnan(points).any(axis=1))
     if mask.any():
         mask[mask] = moocore.is_nondominated(points[mask], maximise=maximise, keep_weakly=True)
     return mask
 
 
-def hypervolume(
-    values: ArrayLike, directions: Sequence[Direction], reference: ArrayLike
-) -> float:
+def hypervolume(values: ArrayLike, directions: Sequence[Direction], reference: ArrayLike) -> float:
     """The volume that the points dominate, bounded by `reference`, in the objectives' own units.
 
     Args:

@@ -1,8 +1,9 @@
 """Who runs a trial, and whether they still do.
 
-A running trial carries a lease: which process drives it, and a beat that the process renews. A driver
-on this machine is looked up in the process table. Of a driver elsewhere only the beat is known: if it
-has not changed for `LEASE_SECONDS` by our own clock, the driver is gone. No two clocks are compared.
+A running trial carries a lease: which process drives it, and a beat that the process renews. A
+driver on this machine is looked up in the process table. Of a driver elsewhere only the beat is
+known: if it has not changed for `LEASE_SECONDS` by our own clock, the driver is gone. No two clocks
+are compared.
 """
 
 import os
@@ -62,9 +63,12 @@ class LeaseWatch:
             number: of the trial.
             lease: None if nobody has signed it yet.
         """
-        if lease is not None and lease["host"] == self._driver.host:
-            if not _is_alive(lease["pid"], lease["started"]):
-                return True
+        if (
+            lease is not None
+            and lease["host"] == self._driver.host
+            and not _is_alive(lease["pid"], lease["started"])
+        ):
+            return True
         beat = None if lease is None else lease["beat"]
         now = time.monotonic()
         first_seen = number not in self._seen
@@ -85,7 +89,7 @@ def _is_alive(pid: int, started: float) -> bool:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE:
             return False
-        return abs(process.create_time() - started) < 1.0
+        return bool(abs(process.create_time() - started) < 1.0)
     except psutil.NoSuchProcess:
         return False
 

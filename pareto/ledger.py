@@ -20,6 +20,7 @@ only their own trials, through this file; workers never touch the storage.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -115,10 +116,8 @@ class Ledger:
             StudyMismatch: the study was made with another identity; the differing fields are named.
         """
         name = definition["name"]
-        try:
+        with suppress(optuna.exceptions.DuplicatedStudyError):
             optuna.create_study(study_name=name, storage=storage, directions=list(DIRECTIONS))
-        except optuna.exceptions.DuplicatedStudyError:
-            pass
         ledger = cls(storage, name, distributions, sampler)
         stored = ledger.note("identity")
         if stored is None:
@@ -180,7 +179,7 @@ class Ledger:
         self._finish(ticket.number, trial._trial_id, attributes, outcome.values)
 
     def fail(self, ticket: Ticket, failure: Failure) -> None:
-        """Record why there are no figures; a lost trial is queued again, a bounded number of times."""
+        """Record why there are no figures; a lost trial is queued again, but not for ever."""
         trial = self._mine.pop(ticket.number)
         attributes = {"reason": failure.reason}
         if failure.traceback:
@@ -191,12 +190,9 @@ class Ledger:
     def renew_leases(self) -> None:
         """Sign the leases of this driver's trials anew; to be called every few seconds."""
         for trial in list(self._mine.values()):
-            try:
-                self._storage.set_trial_user_attr(
-                    trial._trial_id, "lease", self._driver.lease()
-                )
-            except optuna.exceptions.UpdateFinishedTrialError:
-                pass  # it was told, here or by a driver that took it over, a moment ago
+            # It may have been told a moment ago, here or by a driver that took it over.
+            with suppress(optuna.exceptions.UpdateFinishedTrialError):
+                self._storage.set_trial_user_attr(trial._trial_id, "lease", self._driver.lease())
 
     def take_over_lost(self) -> tuple[int, int]:
         """Fail the trials whose driver is gone, and queue their parameters again.

@@ -119,7 +119,7 @@ class Prepared:
 
 
 def open_workspace(material: Material, parent: Path, announce: Announce) -> Workspace:
-    """The workspace of a study; studies that differ only in what they search share one."""
+    """A study's workspace; studies that differ only in what they search share one."""
     shared = ("name", "method.", "space.", "objectives.runtime")
     depends_on = {k: v for k, v in material.identity().items() if not k.startswith(shared)}
     return Workspace(parent, depends_on, announce)
@@ -128,7 +128,7 @@ def open_workspace(material: Material, parent: Path, announce: Announce) -> Work
 def prepare(
     material: Material, workspace: Workspace, device: torch.device, announce: Announce
 ) -> Prepared:
-    """Make, or read from the workspace, what the study's trials share. The caller holds its lock."""
+    """Make, or read from the workspace, what a study's trials share; the caller holds its lock."""
     builder = _Builder(material, workspace, device, announce)
     original = builder.original()
     problem = material.problem(original, device)
@@ -247,5 +247,6 @@ def _on_cpu(state: StateDict) -> StateDict:
 
 def _phase(note: dict[str, object]) -> Phase:
     work, seconds = note["work"], note["seconds"]
-    assert isinstance(work, dict) and isinstance(seconds, float | int)
+    assert isinstance(work, dict)
+    assert isinstance(seconds, float | int)
     return Phase(Work(**work), float(seconds))

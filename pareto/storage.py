@@ -2,7 +2,7 @@
 
 import sqlite3
 import tempfile
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -109,10 +109,8 @@ def _create(file: Path) -> None:
         if file.exists():
             draft.replace(file)  # it was empty
             return
-        try:
+        with suppress(FileExistsError):  # another driver was quicker: its storage is as good
             file.hardlink_to(draft)
-        except FileExistsError:
-            pass  # another driver was quicker: its storage is as good as ours
 
 
 def _lock_on_begin(engine: "Engine") -> None:

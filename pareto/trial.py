@@ -5,6 +5,7 @@ import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -102,7 +103,7 @@ class TrialRunner:
             method.unlearn(self._problem, config, 0, stopwatch, self._precomputed)
             return stopwatch
 
-        return calibrate([lambda c=config: probe(c) for config in configs])  # type: ignore[misc]
+        return calibrate([partial(probe, config) for config in configs])
 
 
 def privacy_figures(figures: Evaluation, reference: Reference) -> dict[str, float]:

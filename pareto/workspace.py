@@ -60,8 +60,8 @@ class Workspace:
         try:
             expected = seal.read_text()
             if hashlib.sha256(file.read_bytes()).hexdigest() == expected:
-                with safe_open(file, framework="pt") as content:  # type: ignore[no-untyped-call]
-                    tensors = {key: content.get_tensor(key) for key in content.keys()}
+                with safe_open(file, framework="pt") as content:
+                    tensors = {key: content.get_tensor(key) for key in content.keys()}  # noqa: SIM118
                     return Artifact(tensors, json.loads(content.metadata()["notes"]))
         except FileNotFoundError:
             if not file.exists() or not seal.exists():

@@ -141,12 +141,12 @@ class Definition(_Strict):
         if not ranges:
             raise ValueError("space leaves nothing to search")
         self._check_ends(ranges)
-        if isinstance(longest := ranges.get("delta"), IntRange):
-            if longest.high > self.recipe.epochs:
-                raise ValueError(
-                    f"space.delta goes up to {longest.high}, beyond recipe.epochs"
-                    f" ({self.recipe.epochs}), which the proxy's schedule is made for"
-                )
+        longest = ranges.get("delta")
+        if isinstance(longest, IntRange) and longest.high > self.recipe.epochs:
+            raise ValueError(
+                f"space.delta goes up to {longest.high}, beyond recipe.epochs"
+                f" ({self.recipe.epochs}), which the proxy's schedule is made for"
+            )
         return self
 
     def _check_ends(self, ranges: Mapping[str, Range]) -> None:
@@ -241,7 +241,8 @@ def _range(section: RangeSection, *, whole: bool, key: str) -> Range:
     if section.choices is not None:
         return Choice(section.choices)
     low, high = section.low, section.high
-    assert low is not None and high is not None
+    assert low is not None
+    assert high is not None
     if not whole:
         return FloatRange(float(low), float(high), section.log)
     if not (isinstance(low, int) and isinstance(high, int)):
@@ -262,7 +263,9 @@ def _flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def describe_error(error: ValidationError) -> str:
     """The first mistake in one line, with the name of the field."""
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"] if part not in ("random", "class", "indices"))
+    where = ".".join(
+        str(part) for part in first["loc"] if part not in ("random", "class", "indices")
+    )
     message = re.sub(r"\s+", " ", first["msg"].removeprefix("Value error, "))
     if first["type"] == "extra_forbidden":
         message = "no such field"

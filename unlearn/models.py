@@ -18,6 +18,9 @@ from unlearn.errors import InputError
 class Normalise(nn.Module):
     """Shift and scale each channel; the statistics travel in the state dict."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, mean: Tensor, std: Tensor) -> None:
         super().__init__()
         self.register_buffer("mean", mean.view(1, -1, 1, 1))
@@ -28,7 +31,7 @@ class Normalise(nn.Module):
 
 
 def small_cnn(channels: int, classes: int) -> nn.Module:
-    """Three 3×3 convolutions (32, 64, 128 maps), batch norm, global average; 8×8 to 32×32 pixels."""
+    """Three 3×3 convolutions (32, 64, 128 maps), batch norm, global average: for small images."""
 
     def block(inputs: int, outputs: int) -> list[nn.Module]:
         convolution = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
@@ -50,7 +53,7 @@ def resnet18(channels: int, classes: int) -> nn.Module:
     """ResNet-18 in its CIFAR form: a 3×3 stem of stride 1 and no max-pool."""
     from torchvision.models import resnet18 as imagenet_form
 
-    model = imagenet_form(num_classes=classes)
+    model: nn.Module = imagenet_form(num_classes=classes)
     model.conv1 = nn.Conv2d(channels, 64, 3, padding=1, bias=False)
     model.maxpool = nn.Identity()
     return model
@@ -85,7 +88,9 @@ class ModelFactory:
             InputError: no such architecture, or the images are too small for it.
         """
         if name not in ARCHITECTURES:
-            raise InputError(f"no model is called {name!r}", f"use one of {', '.join(ARCHITECTURES)}")
+            raise InputError(
+                f"no model is called {name!r}", f"use one of {', '.join(ARCHITECTURES)}"
+            )
         height, width = train.images.shape[-2:]
         if min(height, width) < 8:
             raise InputError(
@@ -97,7 +102,7 @@ class ModelFactory:
         return cls(name, classes, tuple(mean.tolist()), tuple(std.tolist()))
 
     def __call__(self, seed: int, device: torch.device) -> nn.Module:
-        """A model initialised from `seed`, equal on every device; global randomness is untouched."""
+        """A model initialised from `seed`, equal on every device; no global state is touched."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = ARCHITECTURES[self.name](len(self.mean), self.classes)

@@ -68,4 +68,7 @@ def proxy_divergence(logits: Tensor, proxy_logits: Tensor, temperature: float = 
 
 
 def _copy_state(model: nn.Module) -> StateDict:
-    return {name: value.detach().cpu().clone().contiguous() for name, value in model.state_dict().items()}
+    return {
+        name: value.detach().cpu().clone().contiguous()
+        for name, value in model.state_dict().items()
+    }

@@ -103,7 +103,7 @@ def read_indices(file: Path) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
                     f"{file} holds {array.dtype} of shape {array.shape}",
                     "store a one-dimensional array of integers",
                 )
-            return array.astype(np.int64)
+            return np.array(array, np.int64)
         text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise InputError(f"there is no index file {file}", "check the path") from None
@@ -112,7 +112,9 @@ def read_indices(file: Path) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     except (ValueError, EOFError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{file} cannot be read: {reason}", "give text, CSV or .npy") from None
-    return np.array(_parse_csv(text, file) if file.suffix == ".csv" else _parse(text, file), np.int64)
+    return np.array(
+        _parse_csv(text, file) if file.suffix == ".csv" else _parse(text, file), np.int64
+    )
 
 
 def _parse(text: str, file: Path) -> list[int]:
@@ -168,14 +170,10 @@ def _class_position(label: int | str, classes: tuple[str, ...]) -> int:
     )
 
 
-def _checked(
-    indices: np.ndarray[tuple[int], np.dtype[np.int64]], count: int, file: Path
-) -> Tensor:
+def _checked(indices: np.ndarray[tuple[int], np.dtype[np.int64]], count: int, file: Path) -> Tensor:
     outside = indices[(indices < 0) | (indices >= count)]
     if len(outside):
-        raise InputError(
-            f"{file} lists index {outside[0]}, outside 0..{count - 1}", RANGE_REMEDY
-        )
+        raise InputError(f"{file} lists index {outside[0]}, outside 0..{count - 1}", RANGE_REMEDY)
     values, times = np.unique(indices, return_counts=True)
     if (times > 1).any():
         raise InputError(f"{file} lists index {values[times > 1][0]} twice", "list each index once")

@@ -20,7 +20,8 @@ def el2n(model: nn.Module, samples: Samples) -> Tensor:
     """
     logits = predict(model, samples.images)
     error = logits.softmax(dim=1) - F.one_hot(samples.labels, logits.shape[1])
-    return torch.linalg.vector_norm(error, dim=1)
+    scores: Tensor = torch.linalg.vector_norm(error, dim=1)
+    return scores
 
 
 def within_bounds(scores: Tensor, z_low: float, z_high: float) -> Tensor:

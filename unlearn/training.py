@@ -109,7 +109,7 @@ def train(
                 group["lr"] = recipe.rate_at(step, len(bounds))
             optimiser.zero_grad(set_to_none=True)
             logits = model(to_unit(samples.images[positions]))
-            loss(logits, samples.labels[positions], positions).backward()  # type: ignore[no-untyped-call]
+            loss(logits, samples.labels[positions], positions).backward()
             if masks is not None:
                 mask_gradients(model, masks)
             if clip_norm is not None:

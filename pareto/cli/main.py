@@ -39,7 +39,9 @@ Examples:
 """
 
 
-@click.group(cls=_SearchByDefault, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_SearchByDefault, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(package_name="pareto-search")
 def cli() -> None:
     """Find what unlearning can reach on your model: the trade-offs between accuracy (TA), privacy

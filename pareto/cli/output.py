@@ -16,7 +16,7 @@ from pareto.front import DIRECTIONS, OBJECTIVES
 from pareto.ledger import Trial
 from pareto.study import Study
 
-TABLE_WIDTH = 116
+TABLE_WIDTH = 124
 """What the front needs with its parameters; a narrower terminal gets it without them."""
 
 result_console = Console() if sys.stdout.isatty() else Console(width=TABLE_WIDTH)
@@ -96,7 +96,7 @@ def front_table(study: Study) -> Table:
     names = list(front[0].params) if front and result_console.width >= TABLE_WIDTH else []
     title = f"{study.name}: {len(front)} trials on the Pareto front"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("trial", justify="right", style="bold")
+    table.add_column("trial", justify="right", style="bold", no_wrap=True)
     for column in ("TA %\n↑", "FRM\n↑", "RTE s\n↓", "FA %\n", "RA %\n", "MIA %\n"):
         table.add_column(column, justify="right", no_wrap=True)
     for name in names:
@@ -116,8 +116,8 @@ def front_table(study: Study) -> Table:
         runs = len(study.reference["runs"])
         retrained = {**mean, "rte": study.reference["seconds"]}
         table.add_row("θ_o", *_figures(study.original), *blanks, "original model")
-        table.add_row("θ_r", *_figures(retrained), *blanks, f"retrained, mean of {runs}")
-        table.add_row("", *_figures(sd), *blanks, "± standard deviation")
+        table.add_row("θ_r", *_figures(retrained), *blanks, f"retrained ×{runs}")
+        table.add_row("", *_figures(sd), *blanks, "± sd")
     return table
 
 

@@ -36,8 +36,12 @@ A policy file names requirements:
 )
 @persisted_study_option
 @storage_option
-@click.option("--require", multiple=True, metavar="CONDITION", help="A requirement; may be repeated.")
-@click.option("--policy", type=click.Path(path_type=Path), help="A TOML file of named requirements.")
+@click.option(
+    "--require", multiple=True, metavar="CONDITION", help="A requirement; may be repeated."
+)
+@click.option(
+    "--policy", type=click.Path(path_type=Path), help="A TOML file of named requirements."
+)
 @click.option(
     "--prefer",
     type=click.Choice(["ta", "frm", "rte", "knee"]),

@@ -37,14 +37,18 @@ Examples:
     help="Complete trials in total, over the study's life.",
 )
 @storage_option
-@click.option("--workers", type=click.IntRange(min=1), help="Trials at a time [default: GPUs or cores].")
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="Trials at a time [default: GPUs or cores]."
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option(
     "--sampler",
     type=click.Choice(["tpe", "nsga2", "nsga3", "gp", "qmc", "random"]),
     help="How parameters are proposed [default: the definition's, or tpe].",
 )
-@click.option("--seed", type=click.IntRange(min=0), help="Of everything random [default: the definition's].")
+@click.option(
+    "--seed", type=click.IntRange(min=0), help="Of everything random [default: the definition's]."
+)
 @click.option(
     "--max-failures",
     type=click.IntRange(min=1),

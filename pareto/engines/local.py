@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -77,9 +78,12 @@ class PoolEngine:
                 if not finished and worker.ready and worker.ticket is None:
                     worker.start(source.next())
             awaited = [worker.connection for worker in workers if worker.is_awaited]
-            ready = wait(awaited, timeout=POLL_SECONDS) if awaited else time.sleep(POLL_SECONDS)
+            if not awaited:
+                time.sleep(POLL_SECONDS)
+                continue
+            ready = wait(awaited, timeout=POLL_SECONDS)
             for position, worker in enumerate(workers):
-                if worker.connection in (ready or ()):
+                if worker.connection in ready:
                     self._receive(source, workers, position)
 
     def _receive(self, source: TrialSource, workers: list["_Worker"], position: int) -> None:
@@ -130,10 +134,8 @@ class _Worker:
     def start(self, ticket: Ticket | None) -> None:
         if ticket is not None:
             self.ticket = ticket
-            try:
+            with suppress(ConnectionError):  # it has died: receiving says so
                 self.connection.send(ticket)
-            except ConnectionError:
-                pass  # it has died: receiving says so
 
     def end(self) -> str:
         """End the process; returns how it ended, to follow "it"."""
@@ -154,7 +156,9 @@ class _Worker:
 
 def _work(connection: Connection, payload: bytes) -> None:
     """The life of a worker: make a runner, then trials until the driver closes the pipe."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends Ctrl-C to all: the driver decides
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # the terminal sends Ctrl-C to all: the driver decides
     threading.Thread(target=_leave_with_driver, daemon=True).start()
     try:
         run_trial: RunTrial = pickle.loads(payload)()

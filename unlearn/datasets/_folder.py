@@ -14,9 +14,7 @@ from unlearn.seeds import generator
 LAYOUT = "lay the images out as PATH/train/<class>/* and PATH/test/<class>/*"
 
 
-def load_folder(
-    path: Path, seed: int, train_limit: int | None, test_limit: int | None
-) -> Dataset:
+def load_folder(path: Path, seed: int, train_limit: int | None, test_limit: int | None) -> Dataset:
     """Load a folder of images of one size, all grey or else all taken as RGB.
 
     Labels number the class folders in alphabetical order; training index i is the i-th file when
@@ -97,4 +95,6 @@ def _read(file: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
             grey = image.mode in ("1", "L", "LA")
             return np.array(image.convert("L" if grey else "RGB"))
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"{file} is not a readable image ({error})", "repair or remove it") from None
+        raise InputError(
+            f"{file} is not a readable image ({error})", "repair or remove it"
+        ) from None

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from unlearn.datasets import Samples
 from unlearn.datasets._samples import to_unit
-from unlearn.methods._method import FloatRange, IntRange, Method, StartingPoint
+from unlearn.methods._method import FloatRange, IntRange, Method, Range, StartingPoint
 from unlearn.noise import add_gaussian_noise
 from unlearn.problem import Precomputed, Problem, Unlearned
 from unlearn.proxy import proxy_divergence, train_proxy
@@ -82,7 +82,7 @@ class ConMUConfig:
         )
 
 
-SPACE = {
+SPACE: dict[str, Range] = {
     "forget_z1": FloatRange(0.0, 2.0),
     "forget_z2": FloatRange(0.0, 2.0),
     "retain_z1": FloatRange(0.0, 2.0),
