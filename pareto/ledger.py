@@ -9,6 +9,7 @@ only their own trials, through this file; workers never touch the storage.
 | `identity` | what every later opening has to agree on |
 | `reference`, `original` | figures of the retrained models and of θ_o |
 | `unit_times` | the calibration of the runtime, by phase |
+| `validation-N` | what came of running trial N again |
 
 | attribute of a trial | holds |
 | --- | --- |
@@ -129,7 +130,7 @@ class Ledger:
             ledger.set_note("definition", dict(definition))
             ledger.set_note("identity", dict(identity))
         else:
-            _refuse_difference(name, stored, identity)
+            ledger.refuse_difference(identity)
         return ledger
 
     @property
@@ -143,6 +144,24 @@ class Ledger:
     def set_note(self, key: str, value: Any) -> None:
         """Write an attribute of the study."""
         self._study.set_user_attr(key, value)
+
+    def refuse_difference(self, identity: Mapping[str, Any]) -> None:
+        """Make sure that this study is the one meant.
+
+        Raises:
+            StudyMismatch: it has another identity; the differing fields are named.
+        """
+        stored = self.note("identity")
+        differing = [
+            f"{key} is {stored.get(key)} there and {identity.get(key)} here"
+            for key in {**stored, **identity}
+            if stored.get(key) != identity.get(key)
+        ]
+        if differing:
+            raise StudyMismatch(
+                f"the study {self.name!r} in this storage is another one: {'; '.join(differing)}",
+                "go on with it by name (--study NAME, no other flag), or use another --storage",
+            )
 
     def trials(self) -> list[Trial]:
         """All trials by number."""
@@ -261,16 +280,3 @@ def _trial(frozen: FrozenTrial) -> Trial:
         run=frozen.user_attrs.get("run", {}) if complete else {},
         reason=frozen.user_attrs.get("reason") if not complete else None,
     )
-
-
-def _refuse_difference(name: str, stored: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    differing = [
-        f"{key} is {stored.get(key)} there and {given.get(key)} here"
-        for key in {**stored, **given}
-        if stored.get(key) != given.get(key)
-    ]
-    if differing:
-        raise StudyMismatch(
-            f"the study {name!r} in this storage is another one: {'; '.join(differing)}",
-            "go on with it by name (--study NAME, no other flag), or use another --storage",
-        )

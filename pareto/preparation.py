@@ -105,9 +105,14 @@ class Material:
 
 @dataclass(frozen=True)
 class Prepared:
-    """All that a worker needs to run any trial of a study; its tensors lie on the CPU."""
+    """All that a worker needs to run any trial of a study; its tensors lie on the CPU.
+
+    Attributes:
+        test: the half of the test data that everything here is scored on.
+    """
 
     material: Material
+    test: Samples
     original: StateDict
     original_figures: Evaluation
     reference: Reference
@@ -126,16 +131,25 @@ def open_workspace(material: Material, parent: Path, announce: Announce) -> Work
 
 
 def prepare(
-    material: Material, workspace: Workspace, device: torch.device, announce: Announce
+    material: Material,
+    test: Samples,
+    workspace: Workspace,
+    device: torch.device,
+    announce: Announce,
 ) -> Prepared:
-    """Make, or read from the workspace, what a study's trials share; the caller holds its lock."""
+    """Make, or read from the workspace, what a study's trials share; the caller holds its lock.
+
+    Args:
+        test: the half of the test data to score on.
+    """
     builder = _Builder(material, workspace, device, announce)
     original = builder.original()
     problem = material.problem(original, device)
-    sets = material.evaluation_sets(problem, material.search)
+    sets = material.evaluation_sets(problem, test)
     attack = material.definition.objectives.attack
     return Prepared(
         material,
+        test,
         original,
         evaluate(problem.original, sets, attack),
         builder.reference(problem, sets),

@@ -18,6 +18,7 @@ from objectives.runtime import UnitTime
 from pareto import storage as storages
 from pareto.devices import assign_workers, choose_devices, use_one_thread
 from pareto.engines import Engine, PoolEngine, SerialEngine
+from pareto.errors import OnlyFailures
 from pareto.leases import BEAT_SECONDS
 from pareto.ledger import Ledger, study_names
 from pareto.outcome import Failure, Outcome, Ticket
@@ -31,10 +32,6 @@ from studies import Definition
 
 MAX_FAILURES = 20
 LOOK_AROUND_SECONDS = 1.0
-
-
-class OnlyFailures(Exception):
-    """Trials fail one after the other; the study was stopped."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +110,7 @@ def search(
         StudySampler(definition.sampler, definition.seed, definition.starting_points()),
     )
     if ledger.counts().complete < budget or ledger.note("reference") is None:
-        prepared, unit_times = _prepare(ledger, material, workspace, devices[0], announce)
+        prepared, unit_times = prepare_study(ledger, material, workspace, devices[0], announce)
     source = _Source(ledger, budget, definition.seed, max_failures, on_progress)
     if not source.finished:
         make_runners = [partial(_make_runner, prepared, d, unit_times) for d in devices]
@@ -129,13 +126,13 @@ def search(
     return open_study(definition.name, storage)
 
 
-def _prepare(
+def prepare_study(
     ledger: Ledger, material: Material, folder: Path, device: torch.device, announce: Announce
 ) -> tuple[Prepared, dict[str, UnitTime] | None]:
     """Prepare the study. What its storage already holds of it counts, also on another machine."""
     workspace = open_workspace(material, folder, announce)
     with workspace.lock():
-        prepared = prepare(material, workspace, device, announce)
+        prepared = prepare(material, material.search, workspace, device, announce)
         if ledger.note("reference") is None:
             ledger.set_note("original", prepared.original_figures.as_dict())
             ledger.set_note("reference", prepared.reference.as_dict())
@@ -241,7 +238,8 @@ class _Source:
         if len(self._reasons) >= self._max_failures:
             reason, times = Counter(self._reasons).most_common(1)[0]
             raise OnlyFailures(
-                f"the last {len(self._reasons)} trials failed, {times} of them with: {reason}"
+                f"the last {len(self._reasons)} trials failed, {times} of them with: {reason}",
+                "see `pareto-search show --format json` for the reason of each",
             )
 
     @contextmanager

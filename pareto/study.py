@@ -36,6 +36,11 @@ class Study:
         """TA, FA, RA and MIA of θ_o, in percent; empty until the study is prepared."""
         return self._note("original")
 
+    def validation(self, number: int) -> Mapping[str, Any] | None:
+        """What came of running a trial again, if that was done; see `pareto.validation`."""
+        note: Mapping[str, Any] | None = self._ledger.note(f"validation-{number}")
+        return note
+
     def _note(self, key: str) -> Mapping[str, Any]:
         note: Mapping[str, Any] = self._ledger.note(key) or {}
         return note

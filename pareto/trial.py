@@ -42,7 +42,7 @@ class TrialRunner:
         self._unit_times = unit_times
         self._device = device
         self._problem = prepared.material.problem(prepared.original, device)
-        self._sets = prepared.material.evaluation_sets(self._problem, prepared.material.search)
+        self._sets = prepared.material.evaluation_sets(self._problem, prepared.test)
         self._precomputed = prepared.precomputed
         if self._precomputed is not None:
             self._precomputed = replace(

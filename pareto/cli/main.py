@@ -9,6 +9,8 @@ from pareto.cli.list import list_studies
 from pareto.cli.pick import pick
 from pareto.cli.search import search
 from pareto.cli.show import show
+from pareto.cli.validate import validate
+from pareto.errors import SearchError
 from unlearn.errors import InputError
 
 INTERRUPTED = 130
@@ -35,6 +37,7 @@ Examples:
   pareto-search --budget 200
   pareto-search show
   pareto-search pick --require "frm >= 0.7" --prefer ta
+  pareto-search validate --trial 51
   pareto-search --study mine.toml --budget 100 --workers 4
 """
 
@@ -48,7 +51,7 @@ def cli() -> None:
     (FRM) and cost (RTE), and the one that satisfies your requirements."""
 
 
-for command in (search, list_studies, show, pick):
+for command in (search, list_studies, show, pick, validate):
     cli.add_command(command)
 
 
@@ -66,6 +69,9 @@ def main() -> NoReturn:
     except InputError as error:
         _complain(error.problem, error.remedy)
         code = 2
+    except SearchError as error:
+        _complain(error.problem, error.remedy)
+        code = 1
     except (click.Abort, KeyboardInterrupt):
         _complain("interrupted; all complete trials are kept", "run the same command to go on")
         code = INTERRUPTED

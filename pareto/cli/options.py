@@ -1,5 +1,6 @@
 """The options that several commands share."""
 
+import shlex
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -20,6 +21,20 @@ def storage_option(command: F) -> F:
     )(command)
 
 
+def device_option(command: F) -> F:
+    return click.option(
+        "--device",
+        metavar="NAME",
+        default="auto",
+        show_default=True,
+        help="auto, cpu, cuda or cuda:N; auto is every GPU there is, else the CPU.",
+    )(command)
+
+
+def quiet_option(command: F) -> F:
+    return click.option("--quiet", is_flag=True, help="No progress and no hints.")(command)
+
+
 def persisted_study_option(command: F) -> F:
     return click.option(
         "--study",
@@ -37,3 +52,11 @@ def format_option(command: F) -> F:
         show_default=True,
         help="JSON and CSV go to standard output alone.",
     )(command)
+
+
+def study_command(command: str, study: str, storage: str, *more: object) -> str:
+    """A command on a study, as the user can paste it into a shell."""
+    words = ["pareto-search", command, "--study", study]
+    if storage != DEFAULT_URL:
+        words += ["--storage", storage]
+    return shlex.join([*words, *map(str, more)])

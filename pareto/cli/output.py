@@ -89,35 +89,49 @@ def trial_summary(trial: Trial) -> dict[str, Any]:
     }
 
 
+def add_figure_columns(table: Table) -> None:
+    """Columns for `figure_cells`, with units and the better direction."""
+    for column in ("TA %\n↑", "FRM\n↑", "RTE s\n↓", "FA %\n", "RA %\n", "MIA %\n"):
+        table.add_column(column, justify="right", no_wrap=True)
+
+
+def figure_cells(metrics: Mapping[str, float]) -> list[str]:
+    """The six figures that belong together; what is missing stays blank."""
+    forms = {"ta": ".2f", "frm": ".3f", "rte": ".3f", "fa": ".2f", "ra": ".2f", "mia": ".2f"}
+    return [format(metrics[name], form) if name in metrics else "" for name, form in forms.items()]
+
+
+def plain_table(title: str) -> Table:
+    """A table without side lines, as wide as its content."""
+    return Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+
+
 def front_table(study: Study) -> Table:
     """The front, best TA first, with θ_o and the retrained models beneath for comparison."""
     marks = study.marks()
     front = sorted(study.front(), key=lambda trial: (-trial.metrics["ta"], trial.metrics["rte"]))
     names = list(front[0].params) if front and result_console.width >= TABLE_WIDTH else []
-    title = f"{study.name}: {len(front)} trials on the Pareto front"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = plain_table(f"{study.name}: {len(front)} trials on the Pareto front")
     table.add_column("trial", justify="right", style="bold", no_wrap=True)
-    for column in ("TA %\n↑", "FRM\n↑", "RTE s\n↓", "FA %\n", "RA %\n", "MIA %\n"):
-        table.add_column(column, justify="right", no_wrap=True)
+    add_figure_columns(table)
     for name in names:
         table.add_column(name.replace("_", "\n"), justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for trial in front:
         table.add_row(
             str(trial.number),
-            *_figures(trial.metrics),
+            *figure_cells(trial.metrics),
             *(_short(trial.params[name]) for name in names),
             Text(", ".join(marks.get(trial.number, ())), style="green"),
         )
     if study.reference:
         table.add_section()
         blanks = [""] * len(names)
-        mean, sd = study.reference["mean"], study.reference["sd"]
         runs = len(study.reference["runs"])
-        retrained = {**mean, "rte": study.reference["seconds"]}
-        table.add_row("θ_o", *_figures(study.original), *blanks, "original model")
-        table.add_row("θ_r", *_figures(retrained), *blanks, f"retrained ×{runs}")
-        table.add_row("", *_figures(sd), *blanks, "± sd")
+        retrained = {**study.reference["mean"], "rte": study.reference["seconds"]}
+        table.add_row("θ_o", *figure_cells(study.original), *blanks, "original model")
+        table.add_row("θ_r", *figure_cells(retrained), *blanks, f"retrained ×{runs}")
+        table.add_row("", *figure_cells(study.reference["sd"]), *blanks, "± sd")
     return table
 
 
@@ -141,11 +155,6 @@ def study_lines(study: Study) -> list[str]:
             "A reference figure lies under 1 %: FRM divides that gap by 1 percentage point instead."
         )
     return lines
-
-
-def _figures(metrics: Mapping[str, float]) -> list[str]:
-    forms = {"ta": ".2f", "frm": ".3f", "rte": ".3f", "fa": ".2f", "ra": ".2f", "mia": ".2f"}
-    return [format(metrics[name], form) if name in metrics else "" for name, form in forms.items()]
 
 
 def _short(value: object) -> str:

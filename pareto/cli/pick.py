@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pareto.cli.options import format_option, persisted_study_option, storage_option
+from pareto.cli.options import (
+    format_option,
+    persisted_study_option,
+    storage_option,
+    study_command,
+)
 from unlearn.errors import InputError
 
 if TYPE_CHECKING:
@@ -105,6 +110,8 @@ def _print(study: "Study", chosen: "Pick", form: str) -> None:
                 **{key: summary[key] for key in ("number", "params", "values", "metrics", "flags")},
                 "requirements": [_judgement(judgement) for judgement in chosen.judgements],
                 "why": chosen.why,
+                "replay": _replay_command(study, chosen),
+                "validation": study.validation(chosen.trial.number),
                 "ceiling": study.reference.get("ceiling"),
             }
         )
@@ -123,9 +130,14 @@ def _print(study: "Study", chosen: "Pick", form: str) -> None:
         f" MIA {metrics['mia']:.2f} % ({metrics['mia_gap']:+.2f})",
         *(f"  {_sentence(judgement)}" for judgement in chosen.judgements),
         "  " + ", ".join(f"{name}={value}" for name, value in chosen.trial.params.items()),
+        f"Replay it, and see it on data the search never saw: {_replay_command(study, chosen)}",
     ]
     for line in lines:
         result_console.print(line, highlight=False, soft_wrap=True)
+
+
+def _replay_command(study: "Study", chosen: "Pick") -> str:
+    return study_command("validate", study.name, study.storage, "--trial", chosen.trial.number)
 
 
 def _judgement(judgement: "Judgement") -> dict[str, object]:

@@ -1,13 +1,16 @@
 """`pareto-search` without a command: search."""
 
-import shlex
-import sys
 from pathlib import Path
 
 import click
 
-from pareto.cli.options import format_option, storage_option
-from pareto.storage import DEFAULT_URL
+from pareto.cli.options import (
+    device_option,
+    format_option,
+    quiet_option,
+    storage_option,
+    study_command,
+)
 from unlearn.errors import InputError
 
 DEFAULT_STUDY = "digits"
@@ -40,7 +43,7 @@ Examples:
 @click.option(
     "--workers", type=click.IntRange(min=1), help="Trials at a time [default: GPUs or cores]."
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@device_option
 @click.option(
     "--sampler",
     type=click.Choice(["tpe", "nsga2", "nsga3", "gp", "qmc", "random"]),
@@ -57,7 +60,7 @@ Examples:
     help="Stop after so many failed trials in a row.",
 )
 @format_option
-@click.option("--quiet", is_flag=True, help="No progress, no hints.")
+@quiet_option
 def search(
     study: str,
     budget: int,
@@ -69,7 +72,7 @@ def search(
     max_failures: int,
     form: str,
     quiet: bool,
-) -> int:
+) -> None:
     """Bring a study to a number of complete trials, and show its Pareto front.
 
     Run again, or after a crash, it goes on from where the storage stands.
@@ -81,7 +84,7 @@ def search(
     from pareto.cli.progress import ProgressDisplay
     from pareto.cli.show import print_study
     from pareto.export import write_reports
-    from pareto.search_loop import OnlyFailures, find_definition
+    from pareto.search_loop import find_definition
     from pareto.search_loop import search as run_search
 
     definition = find_definition(study, storage)
@@ -95,34 +98,22 @@ def search(
             f"the results go to a folder {folder}, but that is a file", "move it out of the way"
         )
     display = ProgressDisplay(quiet)
-    try:
-        with display.shown():
-            result = run_search(
-                definition,
-                budget,
-                storage=storage,
-                workers=workers,
-                device=device,
-                max_failures=max_failures,
-                announce=display.announce,
-                on_progress=display.update,
-            )
-    except OnlyFailures as error:
-        print(f"error: {error}\nsee `pareto-search show --format json` for each", file=sys.stderr)
-        return 1
+    with display.shown():
+        result = run_search(
+            definition,
+            budget,
+            storage=storage,
+            workers=workers,
+            device=device,
+            max_failures=max_failures,
+            announce=display.announce,
+            on_progress=display.update,
+        )
     if result.complete():
         print_study(result, form)
         written = write_reports(result, folder)
         display.announce(f"wrote {', '.join(map(str, written))}")
     if len(result.complete()) < budget:
         raise KeyboardInterrupt
-    display.announce(f"next: {_next_command(definition.name, storage)}")
-    return 0
-
-
-def _next_command(study: str, storage: str) -> str:
-    """A command that chooses from the front, as the user can paste it."""
-    words = ["pareto-search", "pick", "--study", study]
-    if storage != DEFAULT_URL:
-        words += ["--storage", storage]
-    return shlex.join([*words, "--require", "frm >= 0.6", "--prefer", "ta"])
+    hint = ("--require", "frm >= 0.6", "--prefer", "ta")
+    display.announce(f"next: {study_command('pick', definition.name, storage, *hint)}")

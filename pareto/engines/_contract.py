@@ -5,10 +5,6 @@ from typing import Protocol
 from pareto.outcome import Failure, Outcome, Ticket
 
 
-class EngineError(Exception):
-    """The engine itself cannot work, as opposed to a trial that fails."""
-
-
 class TrialSource(Protocol):
     """Where tickets come from and where results go; used by one thread."""
 

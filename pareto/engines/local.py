@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-from pareto.engines._contract import EngineError, TrialSource
+from pareto.engines._contract import TrialSource
+from pareto.errors import EngineError
 from pareto.outcome import Failure, Outcome, Ticket
 
 POLL_SECONDS = 0.2
+START_REMEDY = "try fewer --workers, or another --device"
 
 RunTrial = Callable[[Ticket], Outcome | Failure]
 INTERRUPTED = Failure("interrupted", lost=True)
@@ -94,14 +96,14 @@ class PoolEngine:
         except (EOFError, ConnectionError):
             reason = worker.end()
             if not worker.ready:
-                raise EngineError(f"a worker could not start: it {reason}") from None
+                raise EngineError(f"a worker could not start: it {reason}", START_REMEDY) from None
             workers[position] = _Worker.spawn(self._payloads[position])
             if ticket is not None:
                 source.report(ticket, Failure(f"its worker {reason}", lost=True))
             return
         if ticket is None:
             if isinstance(message, Failure):
-                raise EngineError(f"a worker could not start: {message.reason}")
+                raise EngineError(f"a worker could not start: {message.reason}", START_REMEDY)
             worker.ready = True
         else:
             worker.ticket = None

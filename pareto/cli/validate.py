@@ -1,0 +1,94 @@
+"""`pareto-search validate`: run a chosen trial again, and on data that the search never saw."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from pareto.cli.options import (
+    device_option,
+    format_option,
+    persisted_study_option,
+    quiet_option,
+    storage_option,
+)
+
+if TYPE_CHECKING:
+    from pareto.validation import Validation
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  pareto-search validate --trial 51
+  pareto-search validate --study digits --trial 51 --repeats 10 --format json
+"""
+)
+@persisted_study_option
+@click.option("--trial", type=click.IntRange(min=0), required=True, help="The trial's number.")
+@click.option(
+    "--repeats",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    help="Fresh runs on the half of the test data that the search has not seen.",
+)
+@storage_option
+@device_option
+@format_option
+@quiet_option
+def validate(
+    study: str | None,
+    trial: int,
+    repeats: int,
+    storage: str,
+    device: str,
+    form: str,
+    quiet: bool,
+) -> None:
+    """Replay a trial with its own seed, then repeat it with fresh seeds on untouched test data.
+
+    The figures of a search are the best of many on the data they were chosen by; these are not.
+    """
+    from pareto.study import open_study
+
+    opened = open_study(study, storage)  # a wrong name is said at once, before torch is loaded
+
+    from pareto.cli.output import print_csv, print_json
+    from pareto.cli.progress import ProgressDisplay
+    from pareto.validation import validate as run_again
+
+    result = run_again(
+        opened,
+        trial,
+        repeats=repeats,
+        device=device,
+        announce=ProgressDisplay(quiet).announce,
+    )
+    if form == "json":
+        print_json(result.as_dict())
+    elif form == "csv":
+        print_csv(result.as_dict()["repeats"])
+    else:
+        _print(result)
+
+
+def _print(result: "Validation") -> None:
+    from pareto.cli.output import add_figure_columns, figure_cells, plain_table, result_console
+
+    table = plain_table(f"trial {result.number}")
+    table.add_column("")
+    add_figure_columns(table)
+    for label, metrics in (
+        ("as found, on the search half", result.found),
+        ("replayed with its seed", result.replayed),
+        (f"fresh repeats on the report half, mean of {len(result.repeats)}", result.mean()),
+        ("± standard deviation", result.sd()),
+        ("retrained models on the report half", result.retrained),
+    ):
+        table.add_row(label, *figure_cells(metrics))
+    result_console.print(table)
+    same = "reproduces every objective bit for bit" if result.reproduced else "differs (see above)"
+    result_console.print(
+        f"The replay {same}. Ceiling on the report half: FRM {result.ceiling:.3f}.",
+        highlight=False,
+    )

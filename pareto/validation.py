@@ -1,0 +1,142 @@
+"""Is a chosen trial as good as it looked? Run it again, and with fresh seeds on untouched data.
+
+The search reports the best of many trials on the data that it chose them by, and such a figure is
+biased. A validation therefore scores fresh repeats of the trial, with proxies of their own, on the
+half of the test data that the search has never seen, against the retrained models on that half.
+"""
+
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pareto import storage as storages
+from pareto.devices import choose_devices, use_one_thread
+from pareto.errors import TrialFails
+from pareto.front import OBJECTIVES
+from pareto.ledger import Ledger
+from pareto.outcome import Failure, Ticket
+from pareto.preparation import Announce, Material, open_workspace, prepare
+from pareto.search_loop import find_definition, prepare_study
+from pareto.study import Study
+from pareto.trial import TrialRunner
+from pareto.workspace import DEFAULT_FOLDER
+from unlearn.errors import InputError
+from unlearn.seeds import derive_seed
+
+FIGURES = ("ta", "frm", "rte", "fa", "ra", "mia")
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What came of running a trial again.
+
+    Attributes:
+        number: of the trial.
+        found: its figures in the study, on the search half.
+        replayed: the figures with the same seed on the same data.
+        repeats: the figures of each fresh repeat on the report half; their `rte` is the stopwatch's
+            where the study's runtime is measured, and calibrated otherwise.
+        retrained: mean figures of the retrained models on the report half.
+        ceiling: of FRM on the report half.
+    """
+
+    number: int
+    found: Mapping[str, float]
+    replayed: Mapping[str, float]
+    repeats: tuple[Mapping[str, float], ...]
+    retrained: Mapping[str, float]
+    ceiling: float
+
+    @property
+    def reproduced(self) -> bool:
+        """Whether the replay has the same objective values, bit for bit."""
+        return all(self.found[name] == self.replayed[name] for name in OBJECTIVES)
+
+    def mean(self) -> dict[str, float]:
+        """The mean of each figure over the repeats."""
+        return {name: statistics.fmean(run[name] for run in self.repeats) for name in FIGURES}
+
+    def sd(self) -> dict[str, float]:
+        """The standard deviation of each figure over the repeats; 0 for a single one."""
+        if len(self.repeats) < 2:
+            return dict.fromkeys(FIGURES, 0.0)
+        return {name: statistics.stdev(run[name] for run in self.repeats) for name in FIGURES}
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        return {
+            "number": self.number,
+            "reproduced": self.reproduced,
+            "found": {name: self.found[name] for name in FIGURES},
+            "replayed": {name: self.replayed[name] for name in FIGURES},
+            "mean": self.mean(),
+            "sd": self.sd(),
+            "repeats": [{name: run[name] for name in FIGURES} for run in self.repeats],
+            "retrained": dict(self.retrained),
+            "ceiling": self.ceiling,
+        }
+
+
+def validate(
+    study: Study,
+    number: int,
+    *,
+    repeats: int,
+    device: str = "auto",
+    workspace: Path = DEFAULT_FOLDER,
+    announce: Announce = lambda _message: None,
+) -> Validation:
+    """Run a complete trial again: once as it was, and `repeats` times afresh on the report half.
+
+    The result is kept in the study as the note `validation-<number>`.
+
+    Raises:
+        InputError: there is no such complete trial, or the study's data is not there any more.
+        TrialFails: a run failed.
+    """
+    trial = next((t for t in study.complete() if t.number == number), None)
+    if trial is None:
+        raise InputError(
+            f"the study {study.name!r} has no complete trial {number}",
+            "see `pareto-search show` for the numbers",
+        )
+    place = choose_devices(device)[0]
+    use_one_thread()
+    definition = find_definition(study.name, study.storage)
+    announce(f"loading {definition.data.name}")
+    material = Material.load(definition)
+    ledger = Ledger(storages.connect(study.storage, writable=True), study.name)
+    ledger.refuse_difference(material.identity())
+    prepared, unit_times = prepare_study(ledger, material, workspace, place, announce)
+    announce(f"running trial {number} again")
+    replayed = _run(
+        TrialRunner(prepared, place, unit_times), Ticket(number, trial.params, trial.run["seed"])
+    )
+    opened = open_workspace(material, workspace, announce)
+    with opened.lock():
+        report = prepare(material, material.report, opened, place, announce)
+    runner = TrialRunner(replace(report, precomputed=None), place, unit_times)
+    runs = []
+    for repeat in range(repeats):
+        announce(f"fresh repeat {repeat + 1} of {repeats}")
+        seed = derive_seed(definition.seed, "validation", number, repeat)
+        runs.append(_run(runner, Ticket(number, trial.params, seed)))
+    reference = report.reference
+    retrained = {"ta": reference.ta, "rte": reference.seconds, **vars(reference.mean)}
+    validation = Validation(
+        number, trial.metrics, replayed, tuple(runs), retrained, reference.ceiling
+    )
+    ledger.set_note(f"validation-{number}", validation.as_dict())
+    return validation
+
+
+def _run(runner: TrialRunner, ticket: Ticket) -> Mapping[str, float]:
+    result = runner.run(ticket)
+    if isinstance(result, Failure):
+        raise TrialFails(
+            f"trial {ticket.number} failed when run again: {result.reason}",
+            "choose another trial",
+        )
+    return result.metrics
