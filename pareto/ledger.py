@@ -152,10 +152,11 @@ class Ledger:
             StudyMismatch: it has another identity; the differing fields are named.
         """
         stored = self.note("identity")
+        keys = [key for key in {**stored, **identity} if stored.get(key) != identity.get(key)]
+        # Fingerprints differ as a consequence wherever a field does; alone they tell a change.
+        keys = [key for key in keys if not key.endswith(".sha256")] or keys
         differing = [
-            f"{key} is {stored.get(key)} there and {identity.get(key)} here"
-            for key in {**stored, **identity}
-            if stored.get(key) != identity.get(key)
+            f"{key} is {stored.get(key)} there and {identity.get(key)} here" for key in keys
         ]
         if differing:
             raise StudyMismatch(

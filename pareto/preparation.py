@@ -66,6 +66,14 @@ class Material:
             dataset.test.take(halves.report),
         )
 
+    def describe(self) -> str:
+        """The data and the request in one line."""
+        train, test = self.dataset.train, self.dataset.test
+        return (
+            f"{len(train)} training and {len(test)} test images of {len(self.dataset.classes)}"
+            f" classes; {len(self.partition.forget)} training images are to be forgotten"
+        )
+
     def identity(self) -> dict[str, object]:
         """What two openings of the study must agree on: its definition, and what it leads to."""
         return {

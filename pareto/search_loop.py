@@ -100,7 +100,6 @@ def search(
         definition = find_definition(str(definition), storage)
     devices = assign_workers(choose_devices(device), workers, definition.objectives.runtime)
     use_one_thread()
-    announce(f"loading {definition.data.name}")
     material = Material.load(definition)
     ledger = Ledger.open(
         storages.connect(storage, writable=True),
@@ -109,10 +108,14 @@ def search(
         distributions(definition.ranges),
         StudySampler(definition.sampler, definition.seed, definition.starting_points()),
     )
-    if ledger.counts().complete < budget or ledger.note("reference") is None:
-        prepared, unit_times = prepare_study(ledger, material, workspace, devices[0], announce)
     source = _Source(ledger, budget, definition.seed, max_failures, on_progress)
-    if not source.finished:
+    if source.finished:
+        announce(
+            f"the study has {ledger.counts().complete} complete trials, {budget} are asked for"
+        )
+    else:
+        announce(material.describe())
+        prepared, unit_times = prepare_study(ledger, material, workspace, devices[0], announce)
         make_runners = [partial(_make_runner, prepared, d, unit_times) for d in devices]
         engine: Engine = (
             SerialEngine(make_runners[0]()) if len(devices) == 1 else PoolEngine(make_runners)

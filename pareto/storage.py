@@ -1,5 +1,6 @@
 """Where studies are kept: an SQLite file, named by a URL."""
 
+import re
 import sqlite3
 import tempfile
 from contextlib import closing, suppress
@@ -26,7 +27,8 @@ def sqlite_file(url: str) -> Path:
     """
     name = url.removeprefix(_PREFIX)
     if not url.startswith(_PREFIX) or not name or name == ":memory:" or "?" in name:
-        raise InputError(f"{url!r} is no storage URL", _REMEDY)
+        shown = re.sub(r"//.*@", "//…@", url)  # it may be another database's, with a password
+        raise InputError(f"{shown!r} is no URL of an SQLite file", _REMEDY)
     file = Path(name)
     if file.is_dir():
         raise InputError(f"the storage {file} is a folder", _REMEDY)

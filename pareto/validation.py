@@ -105,7 +105,6 @@ def validate(
     place = choose_devices(device)[0]
     use_one_thread()
     definition = find_definition(study.name, study.storage)
-    announce(f"loading {definition.data.name}")
     material = Material.load(definition)
     ledger = Ledger(storages.connect(study.storage, writable=True), study.name)
     ledger.refuse_difference(material.identity())
