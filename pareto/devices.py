@@ -1,7 +1,6 @@
 """Which devices trials run on, and how many workers there are."""
 
-import os
-
+import joblib
 import torch
 
 from unlearn.errors import InputError
@@ -39,7 +38,7 @@ def assign_workers(
     """
     if workers is None:
         on_cpu = devices[0].type == "cpu" and runtime == "calibrated"
-        workers = len(os.sched_getaffinity(0)) if on_cpu else len(devices)
+        workers = joblib.cpu_count() if on_cpu else len(devices)
     if runtime == "measured" and workers > len(devices):
         raise InputError(
             f"{workers} workers would share {len(devices)} device(s) and spoil measured runtime",

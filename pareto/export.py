@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from pareto.cli.output import csv_text, trial_row
 from pareto.figures import draw_front
+from pareto.records import csv_text, trial_row
 from pareto.study import Study
 
 

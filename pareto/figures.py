@@ -1,12 +1,12 @@
 """Pictures of a front."""
 
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from pareto.front import OBJECTIVES
 from pareto.study import Study
@@ -22,8 +22,8 @@ FAINT, STRONG = "#9aa5b1", "#c2410c"
 def draw_front(study: Study, file: Path) -> None:
     """Draw a study's trials: each pair of objectives, and all three in space.
 
-    Trials on the front are strong and carry their numbers, the others are faint; a dashed line
-    shows the ceiling of FRM. RTE is on a logarithmic scale.
+    Trials on the front are strong and carry their numbers, the others are faint; dashed lines show
+    the ceiling of FRM. RTE is on a logarithmic scale.
     """
     values = np.array(study.values())
     numbers = [trial.number for trial in study.complete()]
@@ -33,7 +33,6 @@ def draw_front(study: Study, file: Path) -> None:
     FigureCanvasAgg(figure)
     figure.suptitle(f"{study.name}: {len(values)} trials, {len(front)} on the Pareto front")
     pairs = [("rte", "ta"), ("rte", "frm"), ("ta", "frm")]
-    assert len(pairs) == len(list(combinations(OBJECTIVES, 2)))
     for position, (across, up) in enumerate(pairs, start=1):
         axes = figure.add_subplot(2, 2, position)
         x, y = values[:, OBJECTIVES.index(across)], values[:, OBJECTIVES.index(up)]
@@ -44,8 +43,13 @@ def draw_front(study: Study, file: Path) -> None:
         axes.set_ylabel(LABELS[up])
         if across == "rte":
             axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_minor_formatter(NullFormatter())
         if up == "frm" and study.reference:
-            axes.axhline(study.reference["ceiling"], color="black", linestyle="--", linewidth=0.8)
+            ceiling = study.reference["ceiling"]
+            axes.axhline(ceiling, color="black", linestyle="--", linewidth=0.8, label="ceiling")
+            axes.legend(loc="lower right")
         axes.grid(alpha=0.25)
     space: Any = figure.add_subplot(2, 2, 4, projection="3d")
     rte, ta, frm = values[:, 2], values[:, 0], values[:, 1]

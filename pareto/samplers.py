@@ -10,6 +10,7 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from studies.defaults import SamplerName
 from unlearn.seeds import derive_seed
 
 # NSGA's population: the paper's starting points and some 8 generations in a budget of 200.
@@ -29,7 +30,7 @@ def _quasi_random(study_seed: int, trial_seed: int) -> BaseSampler:
 
 # By name: (the study's seed, the trial's seed) -> a sampler for that one trial. Only the
 # quasi-random sequence is one for the whole study; its position in it is kept in the storage.
-SAMPLERS: dict[str, Callable[[int, int], BaseSampler]] = {
+SAMPLERS: dict[SamplerName, Callable[[int, int], BaseSampler]] = {
     "tpe": lambda _, seed: optuna.samplers.TPESampler(seed=seed),
     "nsga2": lambda _, seed: optuna.samplers.NSGAIISampler(population_size=POPULATION, seed=seed),
     "nsga3": lambda _, seed: optuna.samplers.NSGAIIISampler(population_size=POPULATION, seed=seed),
@@ -48,7 +49,9 @@ class StudySampler(BaseSampler):
     had not been.
     """
 
-    def __init__(self, name: str, seed: int, starting_points: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(
+        self, name: SamplerName, seed: int, starting_points: Sequence[Mapping[str, Any]]
+    ) -> None:
         self._name = name
         self._seed = seed
         self._starting_points = starting_points

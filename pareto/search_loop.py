@@ -29,8 +29,8 @@ from pareto.study import Study, open_study
 from pareto.trial import TrialRunner
 from pareto.workspace import DEFAULT_FOLDER
 from studies import Definition
+from studies.defaults import MAX_FAILURES
 
-MAX_FAILURES = 20
 LOOK_AROUND_SECONDS = 1.0
 
 

@@ -9,12 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from objectives.membership import ATTACKS
 from objectives.reference import MIN_RETRAININGS
+from studies.defaults import SAMPLER, SamplerName
 from unlearn.methods import METHODS, Choice, FloatRange, IntRange, Method, Range
 from unlearn.requests import ClassRequest, ForgetRequest, IndexRequest, RandomRequest
 from unlearn.training import Recipe
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
-SamplerName = Literal["tpe", "nsga2", "nsga3", "gp", "qmc", "random"]
 
 
 class _Strict(BaseModel):
@@ -121,7 +121,7 @@ class Definition(_Strict):
     method: dict[str, Any] = Field(default_factory=lambda: {"name": "conmu"})
     space: dict[str, RangeSection] = Field(default_factory=dict)
     objectives: ObjectivesSection = Field(default_factory=ObjectivesSection)
-    sampler: SamplerName = "tpe"
+    sampler: SamplerName = SAMPLER
 
     @model_validator(mode="after")
     def _consistent(self) -> "Definition":
@@ -212,13 +212,14 @@ class Definition(_Strict):
         return IndexRequest(Path(section.file))
 
     def starting_points(self) -> list[dict[str, Any]]:
-        """The method's known configurations for this kind of request that lie in the space."""
-        ranges = self.ranges
+        """The method's known configurations for this kind of request that lie in the space; a
+        parameter they don't speak of has its default."""
+        ranges, defaults = self.ranges, self.config({})
         points: list[dict[str, Any]] = []
         kind = "class" if self.request.kind == "class" else "random"
         for point in self.unlearning.starting_points:
-            values = {key: point.params[key] for key in ranges if key in point.params}
-            inside = all(key in values and values[key] in span for key, span in ranges.items())
+            values = {key: point.params.get(key, getattr(defaults, key)) for key in ranges}
+            inside = all(values[key] in span for key, span in ranges.items())
             if point.request == kind and inside and values not in points:
                 points.append(values)
         return points

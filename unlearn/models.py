@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from unlearn.datasets import Samples
-from unlearn.datasets._samples import to_unit
+from unlearn.datasets import Samples, to_unit
 from unlearn.errors import InputError
 
 

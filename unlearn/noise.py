@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from unlearn.datasets._samples import to_unit
+from unlearn.datasets import to_unit
 
 
 def add_gaussian_noise(

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unlearn.datasets import Samples
-from unlearn.datasets._samples import to_unit
+from unlearn.datasets import Samples, to_unit
 from unlearn.models import ModelFactory
 from unlearn.pruning import Masks, mask_gradients
 from unlearn.seeds import derive_seed

@@ -101,7 +101,8 @@ def read_policy(file: Path) -> list[str]:
 
 
 def _print(study: "Study", chosen: "Pick", form: str) -> None:
-    from pareto.cli.output import print_csv, print_json, result_console, trial_row, trial_summary
+    from pareto.cli.output import print_csv, print_json, result_console
+    from pareto.records import trial_row, trial_summary
 
     if form == "json":
         summary = trial_summary(chosen.trial)

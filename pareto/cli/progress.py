@@ -50,7 +50,7 @@ class ProgressDisplay:
     def announce(self, message: str) -> None:
         """A step of the preparation, or a warning."""
         if not self._quiet:
-            message_console.print(message, highlight=False)
+            message_console.print(message, highlight=False, soft_wrap=True)
 
     def update(self, progress: SearchProgress) -> None:
         """A trial has ended."""

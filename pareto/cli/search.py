@@ -11,10 +11,8 @@ from pareto.cli.options import (
     storage_option,
     study_command,
 )
+from studies import defaults
 from unlearn.errors import InputError
-
-DEFAULT_STUDY = "digits"
-DEFAULT_BUDGET = 200
 
 
 @click.command(
@@ -28,14 +26,14 @@ Examples:
 @click.option(
     "--study",
     metavar="NAME",
-    default=DEFAULT_STUDY,
+    default=defaults.STUDY,
     show_default=True,
     help="A built-in definition, a definition file (.toml), or a persisted study.",
 )
 @click.option(
     "--budget",
     type=click.IntRange(min=1),
-    default=DEFAULT_BUDGET,
+    default=defaults.BUDGET,
     show_default=True,
     help="Complete trials in total, over the study's life.",
 )
@@ -46,7 +44,7 @@ Examples:
 @device_option
 @click.option(
     "--sampler",
-    type=click.Choice(["tpe", "nsga2", "nsga3", "gp", "qmc", "random"]),
+    type=click.Choice(defaults.SAMPLER_NAMES),
     help="How parameters are proposed [default: the definition's, or tpe].",
 )
 @click.option(
@@ -55,7 +53,7 @@ Examples:
 @click.option(
     "--max-failures",
     type=click.IntRange(min=1),
-    default=20,
+    default=defaults.MAX_FAILURES,
     show_default=True,
     help="Stop after so many failed trials in a row.",
 )

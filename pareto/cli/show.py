@@ -38,9 +38,8 @@ def print_study(study: "Study", form: str) -> None:
         print_json,
         result_console,
         study_lines,
-        study_summary,
-        trial_row,
     )
+    from pareto.records import study_summary, trial_row
 
     if form == "json":
         print_json(study_summary(study))

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from unlearn.datasets import Samples
-from unlearn.datasets._samples import to_unit
+from unlearn.datasets import Samples, to_unit
 from unlearn.methods._method import FloatRange, IntRange, Method, Range, StartingPoint
 from unlearn.noise import add_gaussian_noise
 from unlearn.problem import Precomputed, Problem, Unlearned
