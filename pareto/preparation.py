@@ -11,7 +11,6 @@ from objectives.reference import Reference
 from pareto.workspace import Artifact, Workspace
 from studies import Definition
 from unlearn.datasets import Dataset, Samples, load
-from unlearn.methods import IntRange
 from unlearn.models import ModelFactory
 from unlearn.problem import Precomputed, Problem, StateDict
 from unlearn.proxy import proxy_snapshots, training_work
@@ -222,9 +221,8 @@ class _Builder:
 
     def precomputed(self, problem: Problem) -> Precomputed:
         """EL2N scores, and the proxy after every number of epochs that the search may ask for."""
-        span = self.definition.ranges.get("delta")
         config = self.definition.config({})
-        longest = span.high if isinstance(span, IntRange) else config.delta
+        longest = self.definition.longest_delta()
         scores = self.workspace.get(
             f"scores-{config.pruning_rate}", lambda: self._scores(problem, config.pruning_rate)
         )

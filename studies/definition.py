@@ -126,7 +126,7 @@ class Definition(_Strict):
     @model_validator(mode="after")
     def _consistent(self) -> "Definition":
         name = self.method.get("name")
-        if name not in METHODS:
+        if not isinstance(name, str) or name not in METHODS:
             raise ValueError(f"method.name must be one of {', '.join(METHODS)}, not {name!r}")
         fields = METHODS[name].config.__dataclass_fields__
         for section, keys in (("method", self.fixed), ("space", self.space)):
@@ -141,30 +141,32 @@ class Definition(_Strict):
         if not ranges:
             raise ValueError("space leaves nothing to search")
         self._check_ends(ranges)
-        longest = ranges.get("delta")
-        if isinstance(longest, IntRange) and longest.high > self.recipe.epochs:
+        if "delta" in fields and self.longest_delta() > self.recipe.epochs:
             raise ValueError(
-                f"space.delta goes up to {longest.high}, beyond recipe.epochs"
+                f"delta goes up to {self.longest_delta()}, beyond recipe.epochs"
                 f" ({self.recipe.epochs}), which the proxy's schedule is made for"
             )
         return self
 
     def _check_ends(self, ranges: Mapping[str, Range]) -> None:
-        """The config must accept what the space may propose."""
-        for key, span in ranges.items():
-            ends = span.choices if isinstance(span, Choice) else (span.low, span.high)
-            for end in ends:
-                try:
-                    self.config({key: end})
-                except ValidationError as error:
-                    message = error.errors()[0]["msg"].removeprefix("Value error, ")
-                    raise ValueError(f"space.{key} reaches {end}: {message}") from None
+        """The config must accept the fixed values, and what the space may propose."""
         try:
             self.config({})
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(["method", *map(str, first["loc"])])
-            raise ValueError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from None
+            raise ValueError(describe_error(error, "method")) from None
+        for key, span in ranges.items():
+            for end in _ends(span):
+                try:
+                    self.config({key: end})
+                except ValidationError as error:
+                    reason = describe_error(error).removeprefix(f"{key}: ")
+                    raise ValueError(f"space.{key} reaches {end}: {reason}") from None
+
+    def longest_delta(self) -> int:
+        """The most epochs that a proxy may be trained for; 0 for a method without proxies."""
+        if "delta" in self.ranges:
+            return int(max(_ends(self.ranges["delta"])))
+        return int(getattr(self.config({}), "delta", 0))
 
     @property
     def fixed(self) -> dict[str, Any]:
@@ -238,6 +240,10 @@ class Definition(_Strict):
         return _flatten(content)
 
 
+def _ends(span: Range) -> tuple[Any, ...]:
+    return span.choices if isinstance(span, Choice) else (span.low, span.high)
+
+
 def _range(section: RangeSection, *, whole: bool, key: str) -> Range:
     if section.choices is not None:
         return Choice(section.choices)
@@ -261,12 +267,16 @@ def _flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def describe_error(error: ValidationError) -> str:
-    """The first mistake in one line, with the name of the field."""
+def describe_error(error: ValidationError, section: str = "") -> str:
+    """The first mistake in one line, with the name of the field.
+
+    Args:
+        section: goes in front of the name.
+    """
     first = error.errors()[0]
-    where = ".".join(
-        str(part) for part in first["loc"] if part not in ("random", "class", "indices")
-    )
+    kinds = ("random", "class", "indices")  # pydantic names the variant of a request too
+    parts = [section, *(str(part) for part in first["loc"] if part not in kinds)]
+    where = ".".join(part for part in parts if part)
     message = re.sub(r"\s+", " ", first["msg"].removeprefix("Value error, "))
     if first["type"] == "extra_forbidden":
         message = "no such field"

@@ -69,9 +69,16 @@ def validate(content: dict[str, Any], source: str) -> Definition:
 def _with_absolute_paths(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     data, request = content.get("data"), content.get("request")
     if isinstance(data, dict) and str(data.get("name", "")).startswith("folder:"):
-        path = Path(data["name"].removeprefix("folder:")).expanduser()
-        content = {**content, "data": {**data, "name": f"folder:{folder / path}"}}
+        path = folder / _expanded(data["name"].removeprefix("folder:"))
+        content = {**content, "data": {**data, "name": f"folder:{path}"}}
     if isinstance(request, dict) and isinstance(request.get("file"), str):
-        path = Path(request["file"]).expanduser()
-        content = {**content, "request": {**request, "file": str(folder / path)}}
+        path = folder / _expanded(request["file"])
+        content = {**content, "request": {**request, "file": str(path)}}
     return content
+
+
+def _expanded(path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise InputError(f"{path} names a user without a home", "check the path") from None

@@ -52,7 +52,8 @@ def mask_gradients(model: nn.Module, masks: Masks) -> None:
         if gradient is not None:
             gradients.append(gradient)
             kept.append(mask)
-    torch._foreach_mul_(gradients, kept)
+    if gradients:
+        torch._foreach_mul_(gradients, kept)
 
 
 def sparsity(model: nn.Module) -> float:

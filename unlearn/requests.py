@@ -11,6 +11,7 @@ from unlearn.datasets import Dataset
 from unlearn.errors import InputError
 from unlearn.seeds import generator
 
+LARGEST = int(np.iinfo(np.int64).max)
 RANGE_REMEDY = "indices count the training samples from 0"
 
 
@@ -97,13 +98,7 @@ def read_indices(file: Path) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """
     try:
         if file.suffix == ".npy":
-            array = np.load(file, allow_pickle=False)
-            if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
-                raise InputError(
-                    f"{file} holds {array.dtype} of shape {array.shape}",
-                    "store a one-dimensional array of integers",
-                )
-            return np.array(array, np.int64)
+            return _checked_array(np.load(file, allow_pickle=False), file)
         text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise InputError(f"there is no index file {file}", "check the path") from None
@@ -115,6 +110,17 @@ def read_indices(file: Path) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     return np.array(
         _parse_csv(text, file) if file.suffix == ".csv" else _parse(text, file), np.int64
     )
+
+
+def _checked_array(array: object, file: Path) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    remedy = "store a one-dimensional array of integers"
+    if not isinstance(array, np.ndarray):
+        raise InputError(f"{file} is an archive of arrays", remedy)
+    if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
+        raise InputError(f"{file} holds {array.dtype} of shape {array.shape}", remedy)
+    if len(array) and int(array.max()) > LARGEST:
+        raise _outside(int(array.max()), file)
+    return np.array(array, np.int64)
 
 
 def _parse(text: str, file: Path) -> list[int]:
@@ -149,7 +155,13 @@ def _is_integer(word: str) -> bool:
 def _integer(word: str, file: Path, line: int) -> int:
     if not _is_integer(word):
         raise InputError(f"line {line} of {file}: {word!r} is not an index", RANGE_REMEDY)
+    if abs(int(word)) > LARGEST:
+        raise _outside(int(word), file)
     return int(word)
+
+
+def _outside(index: int, file: Path) -> InputError:
+    return InputError(f"{file} lists index {index}, beyond any data set", RANGE_REMEDY)
 
 
 def _draw(candidates: Tensor, fraction: float, seed: int) -> Tensor:

@@ -56,6 +56,8 @@ def batch_bounds(samples: int, batch_size: int) -> list[tuple[int, int]]:
     """Where each batch begins and ends; a last batch of one sample joins the one before it,
     because batch norm cannot be trained on a single sample."""
     starts = list(range(0, samples, batch_size))
+    if not starts:
+        return []
     if len(starts) > 1 and samples - starts[-1] == 1:
         starts.pop()
     return list(zip(starts, [*starts[1:], samples], strict=True))

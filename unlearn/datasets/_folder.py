@@ -1,15 +1,20 @@
 """One's own images: `train/<class>/*` and `test/<class>/*`, in any format that Pillow reads."""
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from unlearn.datasets._samples import Dataset, Samples
 from unlearn.datasets._split import stratified_subset
 from unlearn.errors import InputError
 from unlearn.seeds import generator
+
+# What Pillow's many readers raise on files that are cut off or not images at all.
+DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
 
 LAYOUT = "lay the images out as PATH/train/<class>/* and PATH/test/<class>/*"
 
@@ -94,7 +99,7 @@ def _read(file: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
                 return (deep * (255 / 65535)).round().clip(0, 255).astype(np.uint8)
             grey = image.mode in ("1", "L", "LA")
             return np.array(image.convert("L" if grey else "RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except (*DAMAGED, Image.DecompressionBombError) as error:
         raise InputError(
             f"{file} is not a readable image ({error})", "repair or remove it"
         ) from None

@@ -36,7 +36,7 @@ def load(
     if name == "digits":
         dataset = load_digits()
     elif name.startswith("folder:"):
-        path = Path(name.removeprefix("folder:")).expanduser()
+        path = Path(name.removeprefix("folder:"))
         return _noisy(load_folder(path, seed, train_limit, test_limit), pixel_noise, seed)
     else:
         raise InputError(f"no data set is called {name!r}", "use 'digits' or 'folder:PATH'")

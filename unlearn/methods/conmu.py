@@ -1,6 +1,7 @@
 """ConMU, controllable machine unlearning (Liu et al., WWW 2024)."""
 
 import copy
+import math
 from dataclasses import dataclass
 
 import torch
@@ -54,20 +55,16 @@ class ConMUConfig:
     clip_norm: float | None = None
 
     def __post_init__(self) -> None:
-        not_negative = (
-            *("forget_z1", "forget_z2", "retain_z1", "retain_z2", "alpha", "sigma", "delta"),
-            *("gamma", "pruning_rate", "epochs", "momentum", "weight_decay"),
-        )
-        for name in not_negative:
-            if not getattr(self, name) >= 0:
+        for name, value in vars(self).items():
+            if value is not None and not math.isfinite(value):
+                raise ValueError(f"{name} must be finite")
+            if name in ("learning_rate", "batch_size", "temperature", "clip_norm"):
+                if value is not None and value <= 0:
+                    raise ValueError(f"{name} must be positive")
+            elif name != "mu" and value < 0:
                 raise ValueError(f"{name} must not be negative")
-        for name in ("learning_rate", "temperature", "batch_size"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive")
-        if not self.pruning_rate < 1:
+        if self.pruning_rate >= 1:
             raise ValueError("pruning_rate must be under 1")
-        if self.clip_norm is not None and not self.clip_norm > 0:
-            raise ValueError("clip_norm must be positive")
 
     @property
     def fine_tuning(self) -> Recipe:

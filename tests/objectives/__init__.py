@@ -1,0 +1,1 @@
+"""Tests of `objectives`, one file per module."""

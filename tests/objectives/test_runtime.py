@@ -1,0 +1,107 @@
+"""Calibrated runtime."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from objectives.runtime import (
+    ROUNDS,
+    UnitTime,
+    calibrate,
+    calibrated_seconds,
+    fit_unit_times,
+)
+from unlearn.stopwatch import Phase, Stopwatch, Work
+
+works = st.builds(Work, st.integers(0, 10**4), st.integers(0, 10**6))
+unit_times = st.builds(UnitTime, st.floats(1e-5, 1), st.floats(1e-7, 1e-2))
+
+
+def test_work_is_priced_per_step_and_per_sample() -> None:
+    assert UnitTime(step=0.5, sample=0.01).price(Work(steps=6, samples=200)) == pytest.approx(5)
+
+
+def test_a_request_costs_the_sum_over_its_phases() -> None:
+    phases = {"score": Phase(Work(1, 1000), 99.0), "finetune": Phase(Work(20, 500), 99.0)}
+    units = {
+        "score": UnitTime(0.0, 0.001),
+        "finetune": UnitTime(0.1, 0.002),
+        "unused": UnitTime(7.0, 7.0),
+    }
+    assert calibrated_seconds(phases, units) == pytest.approx(1.0 + 2.0 + 1.0)
+
+
+def test_no_phase_costs_nothing() -> None:
+    assert calibrated_seconds({}, {}) == 0
+
+
+@given(unit_times, unit_times)
+def test_known_unit_times_are_recovered(train: UnitTime, score: UnitTime) -> None:
+    sizes = [Work(1, 100), Work(5, 100), Work(4, 900), Work(30, 1000)]
+    observed = {
+        name: [Phase(work, work.steps * unit.step + work.samples * unit.sample) for work in sizes]
+        for name, unit in (("train", train), ("score", score))
+    }
+    fitted = fit_unit_times(observed)
+    for name, unit in (("train", train), ("score", score)):
+        assert fitted[name].step == pytest.approx(unit.step, rel=1e-6, abs=1e-9)
+        assert fitted[name].sample == pytest.approx(unit.sample, rel=1e-6, abs=1e-9)
+
+
+@given(st.lists(st.builds(Phase, works, st.floats(0, 1e3).filter(lambda s: s == 0 or s > 1e-7))))
+def test_unit_times_are_never_negative(phases: list[Phase]) -> None:
+    unit = fit_unit_times({"train": phases})["train"]
+    assert unit.step >= 0
+    assert unit.sample >= 0
+
+
+@given(st.integers(1, 10**4), st.integers(0, 10**6), st.floats(1e-6, 1e3))
+def test_one_observation_is_explained_exactly(steps: int, samples: int, seconds: float) -> None:
+    work = Work(steps, samples)
+    unit = fit_unit_times({"train": [Phase(work, seconds)]})["train"]
+    assert unit.price(work) == pytest.approx(seconds)
+
+
+def test_relative_errors_count_alike() -> None:
+    # Per step, 1 s and 2 s were observed: u = 1.2 makes (u/1 − 1)² + (u/2 − 1)² smallest.
+    observed = [Phase(Work(1, 0), 1.0), Phase(Work(1000, 0), 2000.0)]
+    assert fit_unit_times({"train": observed})["train"].step == pytest.approx(1.2)
+
+
+@pytest.mark.parametrize(
+    "phases", [[], [Phase(Work(), 3.0)], [Phase(Work(3, 4), 0.0)], [Phase(Work(), 0.0)]]
+)
+def test_phases_without_work_or_time_say_nothing(phases: list[Phase]) -> None:
+    assert fit_unit_times({"train": phases})["train"] == UnitTime(0.0, 0.0)
+
+
+class Probe:
+    """A request whose stopwatch shows one given duration after the other."""
+
+    def __init__(self, work: Work, seconds: list[float], log: list[Work]) -> None:
+        self.work, self.seconds, self.log = work, iter(seconds), log
+
+    def __call__(self) -> Stopwatch:
+        self.log.append(self.work)
+        stopwatch = Stopwatch(torch.device("cpu"))
+        stopwatch.charge("train", Phase(self.work, next(self.seconds)))
+        return stopwatch
+
+
+def test_calibration_takes_the_median_of_the_rounds_after_a_warm_up() -> None:
+    # 0.5 s per step and 0.01 s per sample, among slow moments and a slow first round.
+    few, many = Work(2, 100), Work(10, 100)
+    log: list[Work] = []
+    units = calibrate(
+        [Probe(few, [60, 2, 2, 9, 2, 9], log), Probe(many, [90, 6, 99, 6, 99, 6], log)]
+    )
+    assert units["train"].step == pytest.approx(0.5)
+    assert units["train"].sample == pytest.approx(0.01)
+
+
+def test_probes_take_turns() -> None:
+    few, many = Work(2, 100), Work(10, 100)
+    log: list[Work] = []
+    calibrate([Probe(work, [1.0] * 9, log) for work in (few, many)])
+    assert log == [few, many] * (1 + ROUNDS)

@@ -1,0 +1,1 @@
+"""Tests of `studies`, one file per module."""

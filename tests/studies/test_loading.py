@@ -1,0 +1,158 @@
+"""From a built-in name or a TOML file to a definition."""
+
+from pathlib import Path
+
+import pytest
+
+from studies import builtin_names, load, validate
+from studies.defaults import STUDY
+from unlearn.errors import InputError
+
+STUDY_FILE = """
+name = "mine"
+model = "small-cnn"
+
+[data]
+name = "{data}"
+
+[request]
+{request}
+
+[recipe]
+epochs = 10
+learning_rate = 0.1
+"""
+RANDOM = 'kind = "random"\nfraction = 0.2'
+
+
+def written(file: Path, *, data: str = "digits", request: str = RANDOM) -> Path:
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(STUDY_FILE.format(data=data, request=request))
+    return file
+
+
+@pytest.mark.parametrize("name", builtin_names())
+def test_every_built_in_definition_loads_under_its_name(name: str) -> None:
+    assert load(name).name == name
+
+
+def test_built_in_definitions_are_the_toml_files_of_the_package() -> None:
+    folder = Path(__file__).parents[2] / "studies"
+    assert builtin_names() == sorted(file.stem for file in folder.glob("*.toml"))
+
+
+def test_the_default_study_is_built_in() -> None:
+    assert STUDY in builtin_names()
+
+
+def test_built_in_definitions_differ_in_more_than_the_name() -> None:
+    contents = [load(name).model_dump(mode="json", exclude={"name"}) for name in builtin_names()]
+    assert all(contents.count(content) == 1 for content in contents)
+
+
+def test_a_file_holds_what_it_says(tmp_path: Path) -> None:
+    definition = load(written(tmp_path / "mine.toml"))
+    assert definition.name == "mine"
+    assert definition.recipe.epochs == 10
+    assert definition.request.model_dump() == {"kind": "random", "fraction": 0.2}
+
+
+def test_a_path_may_be_a_string(tmp_path: Path) -> None:
+    file = written(tmp_path / "mine.toml")
+    assert load(str(file)) == load(file)
+
+
+@pytest.mark.parametrize(
+    ("data", "folder"),
+    [("folder:images", "study/images"), ("folder:../images", "images"), ("folder:.", "study")],
+)
+def test_a_relative_image_folder_belongs_to_the_folder_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: str, folder: str
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    definition = load(written(tmp_path / "study" / "mine.toml", data=data))
+    scheme, _, path = definition.data.name.partition(":")
+    assert scheme == "folder"
+    assert Path(path).is_absolute()
+    assert Path(path).resolve() == (tmp_path / folder).resolve()
+
+
+def test_a_relative_index_file_belongs_to_the_folder_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path / "study" / "mine.toml", request='kind = "indices"\nfile = "forget.csv"')
+    monkeypatch.chdir(tmp_path)
+    request = load("study/mine.toml").request.model_dump()
+    assert Path(request["file"]) == (tmp_path / "study" / "forget.csv").resolve()
+
+
+def test_absolute_paths_stay(tmp_path: Path) -> None:
+    file = written(
+        tmp_path / "study" / "mine.toml",
+        data="folder:/data/images",
+        request='kind = "indices"\nfile = "/data/forget.npy"',
+    )
+    definition = load(file)
+    assert definition.data.name == "folder:/data/images"
+    assert definition.request.model_dump()["file"] == "/data/forget.npy"
+
+
+def test_a_path_may_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    definition = load(written(tmp_path / "mine.toml", data="folder:~/images"))
+    assert definition.data.name == f"folder:{tmp_path / 'home' / 'images'}"
+
+
+def test_the_home_of_an_unknown_user_is_the_users_mistake(tmp_path: Path) -> None:
+    file = written(tmp_path / "mine.toml", data="folder:~no-such-user-anywhere/images")
+    with pytest.raises(InputError, match="no-such-user-anywhere"):
+        load(file)
+
+
+def test_other_data_sets_are_no_paths(tmp_path: Path) -> None:
+    assert load(written(tmp_path / "mine.toml")).data.name == "digits"
+
+
+def test_an_unknown_name_is_refused_and_the_known_ones_listed() -> None:
+    with pytest.raises(InputError, match="no study is called 'mnist'") as caught:
+        load("mnist")
+    assert all(name in caught.value.remedy for name in builtin_names())
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"missing\.toml"):
+        load(tmp_path / "missing.toml")
+
+
+def test_a_folder_is_no_definition(tmp_path: Path) -> None:
+    (tmp_path / "folder.toml").mkdir()
+    with pytest.raises(InputError, match=r"folder\.toml"):
+        load(tmp_path / "folder.toml")
+
+
+@pytest.mark.parametrize("content", [b"name = \xff\xfe", b"name = ", b"[data\n", b"a = 1\na = 2"])
+def test_what_is_no_toml_is_refused_with_the_name_of_the_file(
+    tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "mine.toml").write_bytes(content)
+    with pytest.raises(InputError, match=r"mine\.toml") as caught:
+        load(tmp_path / "mine.toml")
+    assert caught.value.remedy
+
+
+def test_the_line_of_a_toml_mistake_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('name = "mine"\nmodel = \n')
+    with pytest.raises(InputError, match="line 2"):
+        load(tmp_path / "mine.toml")
+
+
+def test_a_wrong_field_is_named_with_its_file(tmp_path: Path) -> None:
+    file = written(tmp_path / "mine.toml", request='kind = "random"\nfraction = 2.0')
+    with pytest.raises(InputError, match=r"mine\.toml: request\.fraction: "):
+        load(file)
+
+
+def test_a_stored_definition_is_validated_under_the_name_of_its_source() -> None:
+    with pytest.raises(InputError, match="the storage: name: Field required"):
+        validate({"model": "small-cnn"}, "the storage")

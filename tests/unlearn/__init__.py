@@ -1,0 +1,1 @@
+"""Tests of `unlearn`, one file per module."""

@@ -1,0 +1,1 @@
+"""Tests of `unlearn.datasets`, one file per module."""

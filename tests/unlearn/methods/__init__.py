@@ -1,0 +1,1 @@
+"""Tests of `unlearn.methods`, one file per method."""

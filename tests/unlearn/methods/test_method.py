@@ -1,0 +1,85 @@
+"""What every method looks like from outside."""
+
+from dataclasses import FrozenInstanceError, fields, replace
+
+import pytest
+
+from unlearn.methods import METHODS, Choice, FloatRange, IntRange, Method
+from unlearn.problem import Problem
+from unlearn.stopwatch import Stopwatch
+
+methods = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+
+
+@pytest.mark.parametrize(
+    ("span", "inside", "outside"),
+    [
+        (IntRange(1, 5), [1, 3, 5], [0, 6, 2.5, "3", None]),
+        (FloatRange(0.5, 2.0), [0.5, 1, 1.75, 2.0], [0.49, 2.01, "1", None, float("nan")]),
+        (Choice((1, "two", 3.5)), [1, "two", 3.5], [2, "three", 3, None]),
+    ],
+)
+def test_a_range_contains_its_ends_and_what_lies_between(
+    span: IntRange | FloatRange | Choice, inside: list[object], outside: list[object]
+) -> None:
+    assert all(value in span for value in inside)
+    assert not any(value in span for value in outside)
+
+
+@methods
+def test_a_method_is_registered_under_its_name(method: Method) -> None:
+    assert METHODS[method.name] is method
+
+
+@methods
+def test_every_field_of_a_config_has_a_default(method: Method) -> None:
+    assert method.config() == method.config()
+
+
+@methods
+def test_a_config_is_frozen(method: Method) -> None:
+    config = method.config()
+    name = next((field.name for field in fields(config)), "anything")
+    with pytest.raises(FrozenInstanceError):
+        setattr(config, name, 1)
+
+
+@methods
+def test_the_space_and_the_starting_points_name_fields_of_the_config(method: Method) -> None:
+    names = {field.name for field in fields(method.config)}
+    assert method.space.keys() <= names
+    assert all(point.params.keys() <= names for point in method.starting_points)
+
+
+@methods
+def test_starting_points_lie_in_the_space_and_make_a_config(method: Method) -> None:
+    for point in method.starting_points:
+        assert point.request in ("random", "class")
+        assert all(point.params[name] in span for name, span in method.space.items())
+        method.config(**point.params)
+
+
+@methods
+def test_an_outcome_is_in_evaluation_mode_and_charged_to_the_stopwatch(
+    method: Method, problem: Problem
+) -> None:
+    stopwatch = Stopwatch(problem.device)
+    outcome = method.unlearn(problem, method.config(), 0, stopwatch, None)
+    assert not any(module.training for module in outcome.model.modules())
+    assert stopwatch.seconds > 0
+
+
+@methods
+def test_a_method_leaves_the_problem_as_it_is(method: Method, problem: Problem) -> None:
+    before = {name: value.clone() for name, value in problem.original.state_dict().items()}
+    copies = replace(
+        problem,
+        forget=type(problem.forget)(*(t.clone() for t in problem.forget)),
+        retain=type(problem.retain)(*(t.clone() for t in problem.retain)),
+    )
+    method.unlearn(copies, method.config(), 0, Stopwatch(problem.device), None)
+    after = copies.original.state_dict()
+    assert all(after[name].equal(value) for name, value in before.items())
+    assert not copies.original.training
+    for ours, theirs in ((copies.forget, problem.forget), (copies.retain, problem.retain)):
+        assert all(one.equal(other) for one, other in zip(ours, theirs, strict=True))

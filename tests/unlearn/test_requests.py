@@ -1,0 +1,211 @@
+"""Forget requests."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from unlearn.datasets import Dataset, Samples
+from unlearn.errors import InputError
+from unlearn.requests import (
+    ClassRequest,
+    ForgetRequest,
+    IndexRequest,
+    RandomRequest,
+    read_indices,
+    resolve,
+)
+
+CLASSES = ("cat", "dog", "emu")
+
+
+def dataset(labels: list[int]) -> Dataset:
+    samples = Samples(torch.zeros(len(labels), 1, 1, 1, dtype=torch.uint8), torch.tensor(labels))
+    return Dataset(train=samples, test=samples, classes=CLASSES)
+
+
+TWENTY = dataset([0, 1, 2, 1] * 5)
+requests = st.one_of(
+    st.floats(0.01, 0.99).map(RandomRequest),
+    st.builds(ClassRequest, st.sampled_from([*CLASSES, 0, 1, 2]), st.floats(0.01, 1)),
+)
+
+
+@given(st.lists(st.integers(0, 2), min_size=2, max_size=60), requests, st.integers(0, 99))
+def test_forgotten_and_retained_are_disjoint_and_complete(
+    labels: list[int], request: ForgetRequest, seed: int
+) -> None:
+    try:
+        parts = resolve(request, dataset(labels), seed)
+    except InputError:  # nothing or everything is forgotten
+        assume(False)
+    forget, retain = parts.forget.tolist(), parts.retain.tolist()
+    assert sorted(forget + retain) == list(range(len(labels)))
+    assert forget == sorted(forget)
+    assert retain == sorted(retain)
+    assert forget
+    assert retain
+
+
+@given(st.floats(0.01, 0.99), st.integers(0, 99))
+def test_a_random_request_forgets_its_fraction(fraction: float, seed: int) -> None:
+    parts = resolve(RandomRequest(fraction), dataset([0, 1] * 100), seed)
+    assert abs(len(parts.forget) - fraction * 200) <= 0.5
+
+
+def test_a_random_request_forgets_every_sample_about_equally_often() -> None:
+    times = torch.zeros(20)
+    for seed in range(400):
+        times[resolve(RandomRequest(0.25), TWENTY, seed).forget] += 1
+    # Binomial(400, 1/4): mean 100, standard deviation 8.7.
+    assert (times - 100).abs().max() < 45
+
+
+def test_the_seed_decides_the_draw() -> None:
+    first, again, other = (resolve(RandomRequest(0.5), TWENTY, s).forget for s in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("label", ["dog", 1])
+def test_a_class_goes_by_name_and_by_position(label: str | int) -> None:
+    parts = resolve(ClassRequest(label, 1.0), TWENTY, seed=0)
+    assert parts.forget.tolist() == list(range(1, 20, 2))
+    assert parts.forgotten_class == 1
+
+
+def test_a_part_of_a_class_is_forgotten() -> None:
+    parts = resolve(ClassRequest("dog", 0.3), TWENTY, seed=0)
+    assert len(parts.forget) == 3
+    assert TWENTY.train.labels[parts.forget].tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize(("fraction", "whole"), [(1.0, True), (0.99, True), (0.9, False)])
+def test_a_whole_class_is_forgotten_if_no_sample_of_it_stays(fraction: float, whole: bool) -> None:
+    # 0.99 of 10 samples are 10 samples.
+    parts = resolve(ClassRequest("dog", fraction), TWENTY, seed=0)
+    assert parts.forgets_whole_class(TWENTY.train.labels) is whole
+
+
+def test_only_a_class_request_names_a_class(tmp_path: Path) -> None:
+    file = tmp_path / "dogs.txt"
+    file.write_text(" ".join(map(str, range(1, 20, 2))))
+    for request in (RandomRequest(0.5), IndexRequest(file)):
+        parts = resolve(request, TWENTY, seed=0)
+        assert parts.forgotten_class is None
+        assert not parts.forgets_whole_class(TWENTY.train.labels)
+
+
+def test_an_index_request_forgets_the_listed_samples_whatever_their_order(tmp_path: Path) -> None:
+    file = tmp_path / "forget.txt"
+    file.write_text("7\n0\n19\n")
+    parts = resolve(IndexRequest(file), TWENTY, seed=0)
+    assert parts.forget.tolist() == [0, 7, 19]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "indices"),
+    [
+        ("a.txt", "3\n1\n2\n", [3, 1, 2]),
+        ("a.txt", "# whom to forget\n3, 1 2  # three of them\n\n4", [3, 1, 2, 4]),
+        ("a", "5\r\n6\r\n", [5, 6]),
+        ("a.txt", "\ufeff8", [8]),
+        ("a.txt", "", []),
+        ("a.csv", "3\n1\n", [3, 1]),
+        ("a.csv", "3,cat\n1,dog\n", [3, 1]),
+        ("a.csv", "sample,name\n3,cat\n1,dog\n", [3, 1]),
+        ("a.csv", "name,index\ncat,3\n\ndog,1\n", [3, 1]),
+        ("a.csv", ",index\n0,30\n1,10\n", [30, 10]),
+        ("a.csv", 'name, index\n"cat, the", 3\n', [3]),
+        ("a.csv", "index\n", []),
+    ],
+)
+def test_indices_are_read_from_text_and_csv(
+    tmp_path: Path, name: str, content: str, indices: list[int]
+) -> None:
+    file = tmp_path / name
+    file.write_text(content, encoding="utf-8", newline="")
+    assert read_indices(file).tolist() == indices
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.int32, np.uint8])
+def test_indices_are_read_from_numpy_files(tmp_path: Path, dtype: type[np.integer]) -> None:
+    file = tmp_path / "forget.npy"
+    np.save(file, np.array([3, 1, 2], dtype))
+    indices = read_indices(file)
+    assert indices.dtype == np.int64
+    assert indices.tolist() == [3, 1, 2]
+
+
+def saved(array: object) -> Callable[[Path], None]:
+    return lambda file: np.save(file, np.asarray(array), allow_pickle=True)
+
+
+def text(content: str) -> Callable[[Path], object]:
+    return lambda file: file.write_text(content)
+
+
+def archive(file: Path) -> None:
+    """An .npz archive under an .npy name."""
+    with file.open("wb") as stream:
+        np.savez(stream, indices=np.arange(3))
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "words"),
+    [
+        ("range.txt", text("3 20"), "index 20, outside 0..19"),
+        ("negative.txt", text("3 -1"), "index -1, outside 0..19"),
+        ("huge.txt", text("3 99999999999999999999"), "99999999999999999999"),
+        ("huge.csv", text("3\n99999999999999999999"), "99999999999999999999"),
+        ("twice.txt", text("3 4 3"), "index 3 twice"),
+        ("junk.txt", text("3\n4 five 6\n"), "line 2 of .*junk.txt: 'five'"),
+        ("fraction.txt", text("1\n2\n3.5"), "line 3 of .*fraction.txt: '3.5'"),
+        ("junk.csv", text("index\n3\nx\n"), "line 3 of .*junk.csv: 'x'"),
+        ("short.csv", text("name,index\ncat,3\ndog\n"), "line 3 of .*short.csv: ''"),
+        ("none.txt", text("# nobody\n"), "forgets no sample"),
+        ("all.txt", text(" ".join(map(str, range(20)))), "forgets every training sample"),
+        ("none.npy", saved(np.array([], np.int64)), "forgets no sample"),
+        ("range.npy", saved([3, 20]), "index 20, outside 0..19"),
+        ("large.npy", saved(np.array([2**63 + 5], np.uint64)), str(2**63 + 5)),
+        ("floats.npy", saved([1.0, 2.0]), "floats.npy holds float64"),
+        ("square.npy", saved([[1, 2], [3, 4]]), r"square.npy holds int64 of shape \(2, 2\)"),
+        ("pickled.npy", saved(np.array([{"a": 1}], object)), "pickled.npy cannot be read"),
+        ("archive.npy", archive, "archive.npy"),
+        ("junk.npy", text("1 2 3"), "junk.npy cannot be read"),
+        ("empty.npy", text(""), "empty.npy cannot be read"),
+        ("bytes.txt", lambda file: file.write_bytes(b"\xff\xfe\xfa"), "bytes.txt cannot be read"),
+        ("folder.txt", Path.mkdir, "folder.txt is a folder"),
+        ("missing.txt", lambda file: None, "no index file .*missing.txt"),
+        ("missing.npy", lambda file: None, "no index file .*missing.npy"),
+    ],
+    ids=lambda value: value if isinstance(value, str) and value[-4:-3] == "." else "",
+)
+def test_what_is_wrong_with_an_index_file_is_said(
+    tmp_path: Path, name: str, write: Callable[[Path], object], words: str
+) -> None:
+    write(tmp_path / name)
+    with pytest.raises(InputError, match=words) as caught:
+        resolve(IndexRequest(tmp_path / name), TWENTY, seed=0)
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize("label", ["cow", "1", 3, -1])
+def test_an_unknown_class_is_named_and_the_known_ones_listed(label: str | int) -> None:
+    with pytest.raises(InputError, match=f"no class {label!r}") as caught:
+        resolve(ClassRequest(label, 1.0), TWENTY, seed=0)
+    assert "cat, dog, emu" in caught.value.remedy
+
+
+def test_a_fraction_too_small_for_one_sample_is_refused() -> None:
+    with pytest.raises(InputError, match="forgets no sample"):
+        resolve(RandomRequest(0.01), TWENTY, seed=0)
+
+
+def test_forgetting_the_only_class_is_refused() -> None:
+    with pytest.raises(InputError, match="forgets every training sample"):
+        resolve(ClassRequest("cat", 1.0), dataset([0, 0, 0]), seed=0)
