@@ -43,7 +43,7 @@ def draw_front(study: Study, file: Path) -> None:
         axes.set_ylabel(LABELS[up])
         if across == "rte":
             axes.set_xscale("log")
-            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
             axes.xaxis.set_major_formatter("{x:g}")
             axes.xaxis.set_minor_formatter(NullFormatter())
         if up == "frm" and study.reference:

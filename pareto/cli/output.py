@@ -10,13 +10,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pareto.ledger import Trial
 from pareto.records import csv_text
 from pareto.study import Study
 
-TABLE_WIDTH = 124
-"""What the front needs with its parameters; a narrower terminal gets it without them."""
-
-result_console = Console() if sys.stdout.isatty() else Console(width=TABLE_WIDTH)
+# A table that goes to a file is as wide as it needs to be.
+result_console = Console() if sys.stdout.isatty() else Console(width=1000)
 message_console = Console(stderr=True)
 
 
@@ -48,10 +47,17 @@ def plain_table(title: str) -> Table:
 
 
 def front_table(study: Study) -> Table:
-    """The front, best TA first, with θ_o and the retrained models beneath for comparison."""
-    marks = study.marks()
+    """The front, best TA first, with θ_o and the retrained models beneath for comparison; on a
+    terminal that is too narrow for them, without parameters."""
     front = sorted(study.front(), key=lambda trial: (-trial.metrics["ta"], trial.metrics["rte"]))
-    names = list(front[0].params) if front and result_console.width >= TABLE_WIDTH else []
+    table = _front_table(study, front, list(front[0].params) if front else [])
+    if result_console.measure(table).maximum > result_console.width:
+        return _front_table(study, front, [])
+    return table
+
+
+def _front_table(study: Study, front: Sequence[Trial], names: Sequence[str]) -> Table:
+    marks = study.marks()
     table = plain_table(f"{study.name}: {len(front)} trials on the Pareto front")
     table.add_column("trial", justify="right", style="bold", no_wrap=True)
     add_figure_columns(table)
