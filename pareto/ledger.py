@@ -122,7 +122,7 @@ class Ledger:
         ledger = cls(storage, name, distributions, sampler)
         stored = ledger.note("identity")
         if stored is None:
-            if ledger.trials():
+            if ledger._frozen() or len(ledger._study.directions) != len(DIRECTIONS):
                 raise StudyMismatch(
                     f"the study {name!r} in this storage was not made by pareto-search",
                     "use another storage",
@@ -266,8 +266,9 @@ class Ledger:
 
 
 def study_names(storage: optuna.storages.BaseStorage) -> list[str]:
-    """The studies in a storage, by name."""
-    return sorted(optuna.get_all_study_names(storage))
+    """The studies in a storage, by name; those of other programs don't count."""
+    ours = (study for study in storage.get_all_studies() if "identity" in study.user_attrs)
+    return sorted(study.study_name for study in ours)
 
 
 def _trial(frozen: FrozenTrial) -> Trial:

@@ -14,8 +14,8 @@ from pareto.ledger import Trial
 from pareto.records import csv_text
 from pareto.study import Study
 
-# A table that goes to a file is as wide as it needs to be.
-result_console = Console() if sys.stdout.isatty() else Console(width=1000)
+_unbounded_console = Console(width=1000)
+result_console = Console() if sys.stdout.isatty() else _unbounded_console
 message_console = Console(stderr=True)
 
 
@@ -51,7 +51,7 @@ def front_table(study: Study) -> Table:
     terminal that is too narrow for them, without parameters."""
     front = sorted(study.front(), key=lambda trial: (-trial.metrics["ta"], trial.metrics["rte"]))
     table = _front_table(study, front, list(front[0].params) if front else [])
-    if result_console.measure(table).maximum > result_console.width:
+    if _unbounded_console.measure(table).maximum > result_console.width:
         return _front_table(study, front, [])
     return table
 

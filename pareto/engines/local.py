@@ -17,7 +17,9 @@ from pareto.errors import EngineError
 from pareto.outcome import Failure, Outcome, Ticket
 
 POLL_SECONDS = 0.2
-START_REMEDY = "try fewer --workers, or another --device"
+MAX_FAILED_STARTS = 3
+REMEDY = "try fewer --workers, or another --device"
+_ALIVE, _READY = "alive", "ready"
 
 RunTrial = Callable[[Ticket], Outcome | Failure]
 INTERRUPTED = Failure("interrupted", lost=True)
@@ -54,15 +56,16 @@ class PoolEngine:
         Args:
             make_runners: one per worker, called in the worker; has to be picklable.
         """
-        # Pickled here and passed as bytes: torch would move tensors through shared memory, of
-        # which containers have little.
+        # Pickled here and sent as bytes: torch would move tensors through shared memory, of which
+        # containers have little.
         self._payloads = [pickle.dumps(make_runner) for make_runner in make_runners]
+        self._failed_starts = 0
 
     def run(self, source: TrialSource) -> None:
         workers = [_Worker.spawn(payload) for payload in self._payloads]
         try:
             self._run(source, workers)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, EngineError):
             for worker in workers:
                 if worker.ticket is not None:
                     source.report(worker.ticket, INTERRUPTED)
@@ -77,9 +80,9 @@ class PoolEngine:
             if finished and all(worker.ticket is None for worker in workers):
                 return
             for worker in workers:
-                if not finished and worker.ready and worker.ticket is None:
+                if not finished and worker.is_idle:
                     worker.start(source.next())
-            awaited = [worker.connection for worker in workers if worker.is_awaited]
+            awaited = [worker.connection for worker in workers if not worker.is_idle]
             if not awaited:
                 time.sleep(POLL_SECONDS)
                 continue
@@ -89,33 +92,44 @@ class PoolEngine:
                     self._receive(source, workers, position)
 
     def _receive(self, source: TrialSource, workers: list["_Worker"], position: int) -> None:
+        """Take in one message of a worker, or its death."""
         worker = workers[position]
-        ticket = worker.ticket
         try:
             message = worker.connection.recv()
         except (EOFError, ConnectionError):
             reason = worker.end()
             if not worker.ready:
-                raise EngineError(f"a worker could not start: it {reason}", START_REMEDY) from None
-            workers[position] = _Worker.spawn(self._payloads[position])
-            if ticket is not None:
-                source.report(ticket, Failure(f"its worker {reason}", lost=True))
+                self._failed_starts += 1
+                if self._failed_starts == MAX_FAILED_STARTS:
+                    raise EngineError(f"a worker could not start: it {reason}", REMEDY) from None
+            workers[position] = _Worker.spawn(worker.payload)
+            if worker.ticket is not None:
+                source.report(worker.ticket, Failure(f"its worker {reason}", lost=True))
             return
-        if ticket is None:
-            if isinstance(message, Failure):
-                raise EngineError(f"a worker could not start: {message.reason}", START_REMEDY)
-            worker.ready = True
-        else:
-            worker.ticket = None
+        if worker.ticket is not None:
+            ticket, worker.ticket = worker.ticket, None
             source.report(ticket, message)
+        elif isinstance(message, Failure):
+            raise EngineError(f"a worker could not start: {message.reason}", REMEDY)
+        elif message == _ALIVE:
+            worker.send(worker.payload)
+        else:
+            worker.ready = True
+            self._failed_starts = 0
 
 
 @dataclass
 class _Worker:
-    """A process, our end of the pipe to it, and the ticket it works on."""
+    """A process, our end of the pipe to it, and the ticket it works on.
+
+    It says that it is alive, is sent the payload, and says that it is ready; then it answers each
+    ticket with a result. Nothing is sent that it does not wait for, as a pipe holds little and a
+    process that dies while starting would never empty it.
+    """
 
     process: BaseProcess
     connection: Connection
+    payload: bytes
     ready: bool = False
     ticket: Ticket | None = None
 
@@ -123,28 +137,36 @@ class _Worker:
     def spawn(cls, payload: bytes) -> "_Worker":
         ours, theirs = multiprocessing.Pipe()
         context = multiprocessing.get_context("spawn")
-        process = context.Process(target=_work, args=(theirs, payload), daemon=True)
-        process.start()
+        process = context.Process(target=_work, args=(theirs,), daemon=True)
+        # The terminal sends Ctrl-C to every process, and what it means is for the driver to say.
+        # A blocked signal stays blocked in the child, from its first moment on.
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         theirs.close()
-        return cls(process, ours)
+        return cls(process, ours, payload)
 
     @property
-    def is_awaited(self) -> bool:
-        """Whether a message, or its death, is what we wait for."""
-        return not self.ready or self.ticket is not None
+    def is_idle(self) -> bool:
+        """Whether it waits for a ticket; otherwise a message, or its death, is to come."""
+        return self.ready and self.ticket is None
 
     def start(self, ticket: Ticket | None) -> None:
+        """Let it run a ticket, if there is one."""
         if ticket is not None:
             self.ticket = ticket
-            with suppress(ConnectionError):  # it has died: receiving says so
-                self.connection.send(ticket)
+            self.send(ticket)
+
+    def send(self, message: object) -> None:
+        with suppress(ConnectionError):  # it has died: receiving says so
+            self.connection.send(message)
 
     def end(self) -> str:
         """End the process; returns how it ended, to follow "it"."""
         self.connection.close()
-        if self.ticket is None and self.ready:
-            self.process.join(timeout=1)  # an idle worker leaves by itself
-        self.process.join(timeout=0.1)
+        self.process.join(timeout=1.0 if self.is_idle else 0.1)  # idle ones leave by themselves
         if self.process.is_alive():
             self.process.kill()
             self.process.join()
@@ -156,23 +178,20 @@ class _Worker:
         return f"ended with exit code {code}"
 
 
-def _work(connection: Connection, payload: bytes) -> None:
+def _work(connection: Connection) -> None:
     """The life of a worker: make a runner, then trials until the driver closes the pipe."""
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # the terminal sends Ctrl-C to all: the driver decides
     threading.Thread(target=_leave_with_driver, daemon=True).start()
-    try:
-        run_trial: RunTrial = pickle.loads(payload)()
-    except Exception as error:
-        connection.send(Failure(f"{type(error).__name__}: {error}"))
-        return
-    try:
-        connection.send(None)
+    with suppress(EOFError, ConnectionError):  # the driver has closed the pipe
+        connection.send(_ALIVE)
+        payload: bytes = connection.recv()
+        try:
+            run_trial: RunTrial = pickle.loads(payload)()
+        except Exception as error:
+            connection.send(Failure(f"{type(error).__name__}: {error}"))
+            return
+        connection.send(_READY)
         while True:
             connection.send(run_trial(connection.recv()))
-    except (EOFError, ConnectionError):
-        return  # the driver has closed the pipe
 
 
 def _leave_with_driver() -> None:
