@@ -10,6 +10,7 @@ import os
 import platform
 import time
 import uuid
+from collections.abc import Container
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,10 @@ class LeaseWatch:
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
         self._seen: dict[int, tuple[float | None, float]] = {}
+
+    def forget_all_but(self, running: Container[int]) -> None:
+        """Forget trials that don't run: should they run again, it is another run."""
+        self._seen = {number: seen for number, seen in self._seen.items() if number in running}
 
     def is_lost(self, number: int, lease: dict[str, Any] | None) -> bool | None:
         """Whether the driver of a running trial is gone; None: it takes time to tell.

@@ -27,12 +27,12 @@ from typing import Any, Literal
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from pareto.front import DIRECTIONS
 from pareto.leases import Driver, LeaseWatch
 from pareto.outcome import Failure, Outcome, Ticket
+from pareto.samplers import StudySampler
 from unlearn.errors import InputError
 from unlearn.seeds import derive_seed
 
@@ -91,12 +91,12 @@ class Ledger:
         storage: optuna.storages.BaseStorage,
         name: str,
         distributions: Mapping[str, BaseDistribution] | None = None,
-        sampler: BaseSampler | None = None,
+        sampler: StudySampler | None = None,
     ) -> None:
         self._storage = storage
-        self._study = optuna.load_study(
-            study_name=name, storage=storage, sampler=sampler or optuna.samplers.RandomSampler()
-        )
+        self._study = optuna.load_study(study_name=name, storage=storage, sampler=sampler)
+        if sampler is not None:
+            sampler.on_new_trial = lambda trial: self._sign(trial._trial_id)
         self._distributions = dict(distributions or {})
         self._driver = Driver.this_process()
         self._watch = LeaseWatch(self._driver)
@@ -109,7 +109,7 @@ class Ledger:
         definition: Mapping[str, Any],
         identity: Mapping[str, Any],
         distributions: Mapping[str, BaseDistribution],
-        sampler: BaseSampler,
+        sampler: StudySampler,
     ) -> "Ledger":
         """Open the study that the definition names, creating it if there is none.
 
@@ -183,7 +183,6 @@ class Ledger:
             return None
         trial = self._study.ask(self._distributions)
         number, trial_id = trial.number, trial._trial_id
-        self._storage.set_trial_user_attr(trial_id, "lease", self._driver.lease())
         counts = self.counts()
         if counts.complete + counts.running > budget:
             self._storage.set_trial_user_attr(trial_id, "lease", None)
@@ -212,7 +211,7 @@ class Ledger:
         for trial in list(self._mine.values()):
             # It may have been told a moment ago, here or by a driver that took it over.
             with suppress(optuna.exceptions.UpdateFinishedTrialError):
-                self._storage.set_trial_user_attr(trial._trial_id, "lease", self._driver.lease())
+                self._sign(trial._trial_id)
 
     def take_over_lost(self) -> tuple[int, int]:
         """Fail the trials whose driver is gone, and queue their parameters again.
@@ -221,8 +220,10 @@ class Ledger:
             How many were taken over, and of how many others it takes time to tell.
         """
         taken = undecided = 0
-        for frozen in self._frozen():
-            if frozen.state != TrialState.RUNNING or frozen.number in self._mine:
+        running = [frozen for frozen in self._frozen() if frozen.state == TrialState.RUNNING]
+        self._watch.forget_all_but({frozen.number for frozen in running})
+        for frozen in running:
+            if frozen.number in self._mine:
                 continue
             lost = self._watch.is_lost(frozen.number, frozen.user_attrs.get("lease"))
             if lost is None:
@@ -234,6 +235,9 @@ class Ledger:
                     attempt = frozen.user_attrs.get("attempt", 1)
                     self._queue_again(frozen.number, frozen.params, attempt)
         return taken, undecided
+
+    def _sign(self, trial_id: int) -> None:
+        self._storage.set_trial_user_attr(trial_id, "lease", self._driver.lease())
 
     def _queue_again(self, number: int, params: Mapping[str, Any], attempt: int) -> None:
         if attempt < MAX_ATTEMPTS and params.keys() == self._distributions.keys():

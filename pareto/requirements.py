@@ -19,13 +19,17 @@ from unlearn.errors import InputError
 Figures = Mapping[str, float]
 _Term = Callable[[Figures], float]
 
-_TOKEN = re.compile(r"\s*(?:(\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+)|([A-Za-z_]\w*)|(<=|>=|[<>+\-*/()]))")
+_TOKEN = re.compile(
+    r"\s*(?:((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|([A-Za-z_]\w*)|(<=|>=|[<>+\-*/()]))"
+)
 _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
     ">=": operator.ge,
     "<": operator.lt,
     ">": operator.gt,
 }
+LONGEST = 500
+"""Characters in a requirement; it also bounds how deep brackets nest."""
 _REMEDY = 'write it like "frm >= 0.85" or "rte <= 0.1 * retrain_rte"'
 
 
@@ -96,6 +100,8 @@ class _Parser:
         return Requirement(self._text.strip(), comparison, frozenset(self._names), left, right)
 
     def _split(self) -> list[str]:
+        if len(self._text) > LONGEST:
+            raise InputError(f"a requirement has {len(self._text)} characters", _REMEDY)
         tokens: list[str] = []
         position, text = 0, self._text.rstrip()
         while position < len(text):

@@ -18,14 +18,12 @@ POPULATION = 24
 
 
 def _quasi_random(study_seed: int, trial_seed: int) -> BaseSampler:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.samplers.QMCSampler(
-            scramble=True,
-            seed=study_seed,
-            independent_sampler=optuna.samplers.RandomSampler(seed=trial_seed),
-            warn_independent_sampling=False,
-        )
+    return optuna.samplers.QMCSampler(
+        scramble=True,
+        seed=study_seed,
+        independent_sampler=optuna.samplers.RandomSampler(seed=trial_seed),
+        warn_independent_sampling=False,
+    )
 
 
 # By name: (the study's seed, the trial's seed) -> a sampler for that one trial. Only the
@@ -47,6 +45,10 @@ class StudySampler(BaseSampler):
     so no crash can lose them or queue them twice. Every later trial gets a sampler of its own,
     seeded by the study's seed and the trial's number: a search that was stopped goes on as if it
     had not been.
+
+    Attributes:
+        on_new_trial: called with every trial as soon as it exists; to propose parameters may then
+            take its time.
     """
 
     def __init__(
@@ -55,18 +57,29 @@ class StudySampler(BaseSampler):
         self._name = name
         self._seed = seed
         self._starting_points = starting_points
+        self.on_new_trial: Callable[[FrozenTrial], None] = lambda _trial: None
         self._start: Mapping[str, Any] | None = None
         self._inner: BaseSampler = optuna.samplers.RandomSampler(seed=0)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        self.on_new_trial(trial)
         study_seed = self._seed % 2**32
         trial_seed = derive_seed(self._seed, "sampler", trial.number) % 2**32
-        self._inner = SAMPLERS[self._name](study_seed, trial_seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            self._inner = SAMPLERS[self._name](study_seed, trial_seed)
         self._inner.before_trial(study, trial)
         earlier = study.get_trials(deepcopy=False)[: trial.number]
-        turn = sum("retry_of" not in other.user_attrs for other in earlier)
+        turn = sum(self._took_its_turn(other) for other in earlier)
         start = self._starting_points[turn : turn + 1]
         self._start = start[0] if start else None
+
+    def _took_its_turn(self, trial: FrozenTrial) -> bool:
+        """Whether a trial used up a starting point: it repeats no other, and its driver did not
+        die before it had all its parameters."""
+        width = len(self._starting_points[0]) if self._starting_points else 0
+        cut_off = trial.state == TrialState.FAIL and len(trial.params) < width
+        return "retry_of" not in trial.user_attrs and not cut_off
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial

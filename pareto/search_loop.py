@@ -27,7 +27,7 @@ from pareto.samplers import StudySampler
 from pareto.space import distributions
 from pareto.study import Study, open_study
 from pareto.trial import TrialRunner
-from pareto.workspace import DEFAULT_FOLDER
+from pareto.workspace import DEFAULT_FOLDER, check_folder
 from studies import Definition
 from studies.defaults import MAX_FAILURES
 
@@ -99,6 +99,7 @@ def search(
     if not isinstance(definition, Definition):
         definition = find_definition(str(definition), storage)
     devices = assign_workers(choose_devices(device), workers, definition.objectives.runtime)
+    check_folder(workspace)
     use_one_thread()
     material = Material.load(definition)
     ledger = Ledger.open(

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from objectives.evaluation import Evaluation, evaluate
 from objectives.frm import frm_score, is_degenerate
@@ -18,6 +19,7 @@ from objectives.runtime import UnitTime, calibrate, calibrated_seconds
 from pareto.outcome import Failure, Outcome, Ticket
 from pareto.preparation import Prepared
 from pareto.space import at_fraction
+from studies.definition import describe_error
 from unlearn.stopwatch import Stopwatch
 
 PROBES = (0.1, 0.3, 0.6)
@@ -121,6 +123,8 @@ def privacy_figures(figures: Evaluation, reference: Reference) -> dict[str, floa
 
 def describe(error: Exception) -> str:
     """An exception in one line."""
+    if isinstance(error, ValidationError):
+        return describe_error(error)
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 

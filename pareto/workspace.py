@@ -27,6 +27,17 @@ class Artifact:
     notes: Mapping[str, Any] = field(default_factory=dict)
 
 
+def check_folder(folder: Path) -> None:
+    """Make sure that a folder is there or can be made, without making it.
+
+    Raises:
+        InputError: it cannot.
+    """
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise InputError(f"cannot write into {nearest}", "choose a folder that can be written")
+
+
 class Workspace:
     """A folder of artifacts that belong together, named after a hash of what they depend on."""
 
@@ -66,7 +77,7 @@ class Workspace:
         except FileNotFoundError:
             if not file.exists() or not seal.exists():
                 return None  # never finished
-        except (OSError, SafetensorError, ValueError, KeyError):
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError):
             pass  # said below: whatever is wrong with it, it is made again
         self._warn(f"{file} is damaged and is made again")
         return None

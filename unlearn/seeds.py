@@ -5,8 +5,10 @@ for a stream by naming what it is for, so that adding a consumer changes nothing
 """
 
 import hashlib
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
 def derive_seed(seed: int, *purpose: str | int) -> int:
@@ -15,7 +17,9 @@ def derive_seed(seed: int, *purpose: str | int) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def generator(seed: int, *purpose: str | int) -> torch.Generator:
+def generator(seed: int, *purpose: str | int) -> "torch.Generator":
     """A CPU generator for one purpose; draws are moved to the device where they are used,
     so that a seed means the same on every device."""
+    import torch  # here, so that whoever only derives seeds need not wait for it
+
     return torch.Generator().manual_seed(derive_seed(seed, *purpose))

@@ -1,5 +1,6 @@
 """The program: finds the command, and turns every ending into an exit code."""
 
+import os
 import sys
 from typing import Any, NoReturn
 
@@ -58,7 +59,11 @@ for command in (search, list_studies, show, pick, validate):
 def main() -> NoReturn:
     """Run the program; a user's mistake ends it with two lines and exit code 2."""
     try:
-        code: Any = cli(standalone_mode=False)
+        with cli.make_context("pareto-search", sys.argv[1:]) as context:
+            code: Any = cli.invoke(context)
+        sys.stdout.flush()
+    except click.exceptions.Exit as ending:  # of --help and --version
+        code = ending.exit_code
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "pareto-search"
         _complain(" ".join(error.format_message().split()), f"see `{where} --help`")
@@ -76,7 +81,7 @@ def main() -> NoReturn:
         _complain("interrupted; all complete trials are kept", "run the same command to go on")
         code = INTERRUPTED
     except BrokenPipeError:  # the reader of our output, such as `head`, has had enough
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is buffered
         code = 0
     sys.exit(code if isinstance(code, int) else 0)
 

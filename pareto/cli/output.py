@@ -14,8 +14,16 @@ from pareto.ledger import Trial
 from pareto.records import csv_text
 from pareto.study import Study
 
-_unbounded_console = Console(width=1000)
-result_console = Console() if sys.stdout.isatty() else _unbounded_console
+
+class _ResultConsole(Console):
+    """Leaves it to the program what to do when the reader of its output has gone."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+_unbounded_console = _ResultConsole(width=1000)
+result_console = _ResultConsole() if sys.stdout.isatty() else _unbounded_console
 message_console = Console(stderr=True)
 
 

@@ -48,7 +48,9 @@ Examples:
     help="How parameters are proposed [default: the definition's, or tpe].",
 )
 @click.option(
-    "--seed", type=click.IntRange(min=0), help="Of everything random [default: the definition's]."
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    help="Of everything random [default: the definition's].",
 )
 @click.option(
     "--max-failures",

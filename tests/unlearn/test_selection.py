@@ -91,8 +91,8 @@ def test_equal_scores_all_stay(value: float, count: int, low: float, high: float
     ("low", "high", "kept"),
     [
         (1.0, 1.0, [True, True]),
-        (1.0, 0.999, [True, False]),
-        (0.999, 1.0, [False, True]),
+        (1.0, 1 - 1e-9, [True, False]),  # single precision would not tell
+        (1 - 1e-9, 1.0, [False, True]),
         (0.0, 0.0, [False, False]),
     ],
 )

@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.testing import assert_close
 
 from unlearn.datasets import Dataset, Samples
+from unlearn.models import Normalise
 from unlearn.problem import Problem
 from unlearn.pruning import prune
 from unlearn.seeds import derive_seed
@@ -341,9 +343,30 @@ def test_equal_seeds_train_equal_networks(problem: Problem) -> None:
     assert_close(first.state_dict(), second.state_dict(), rtol=0, atol=0)
 
 
-def test_different_seeds_train_different_networks(problem: Problem) -> None:
-    first, second = (predict(trained(problem, s), problem.retain.images) for s in (4, 5))
-    assert not torch.allclose(first, second)
+def test_the_seed_decides_the_initialisation(problem: Problem) -> None:
+    first, second = (
+        train_from_scratch(problem.build, problem.forget, problem.recipe, seed, epochs=0)
+        for seed in (4, 5)
+    )
+    assert not first.get_parameter("1.0.weight").equal(second.get_parameter("1.0.weight"))
+
+
+def test_the_seed_decides_the_order(problem: Problem) -> None:
+    def images_shown(seed: int) -> list[bytes]:
+        batches: list[Tensor] = []
+
+        def watch(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+            if isinstance(module, Normalise):
+                batches.append(args[0])
+
+        with register_module_forward_pre_hook(watch):
+            trained(problem, seed)
+        return [image.numpy().tobytes() for image in torch.cat(batches)]
+
+    first, again, other = (images_shown(seed) for seed in (4, 4, 5))
+    assert first == again
+    assert first != other
+    assert sorted(first) == sorted(other)
 
 
 def test_training_ignores_and_leaves_the_global_random_state(problem: Problem) -> None:

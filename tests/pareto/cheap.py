@@ -1,0 +1,48 @@
+"""A study without any unlearning: figures that are computed from the parameters at once."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import BaseSampler
+
+from pareto.ledger import Ledger
+from pareto.outcome import Outcome
+from pareto.samplers import StudySampler
+from studies.defaults import SamplerName
+
+SEED = 7
+SPACE: dict[str, BaseDistribution] = {
+    "x": FloatDistribution(0.0, 1.0),
+    "y": FloatDistribution(0.01, 1.0, log=True),
+    "k": IntDistribution(0, 9),
+}
+STARTING_POINTS = [{"x": 0.25, "y": 0.5, "k": 3}, {"x": 0.75, "y": 0.1, "k": 7}]
+
+
+def score(params: Mapping[str, Any]) -> Outcome:
+    """Objectives that contradict each other."""
+    x, y, k = (float(params[name]) for name in ("x", "y", "k"))
+    return Outcome({"ta": 100 * x * (1 - y), "frm": (1 - x) * k / 9, "rte": 1 + k * y}, {"k": k})
+
+
+def sampler(name: SamplerName = "random", seed: int = SEED) -> StudySampler:
+    return StudySampler(name, seed, STARTING_POINTS)
+
+
+def open_ledger(
+    storage: optuna.storages.BaseStorage, of: BaseSampler | None = None, **identity: Any
+) -> Ledger:
+    """The ledger of the cheap study in a storage."""
+    definition = {"name": "cheap", "seed": SEED}
+    return Ledger.open(storage, definition, {"seed": SEED, **identity}, SPACE, of or sampler())
+
+
+def run(ledger: Ledger, budget: int) -> int:
+    """Bring the study to its budget; returns how many trials that took here."""
+    ran = 0
+    while (ticket := ledger.ask(budget, SEED)) is not None:
+        ledger.complete(ticket, score(ticket.params))
+        ran += 1
+    return ran

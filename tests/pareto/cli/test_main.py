@@ -1,0 +1,199 @@
+"""The program: help, wrong input, and what it does not load."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pareto.cli.main import cli
+from tests.pareto.cli.conftest import Invoke
+from tests.pareto.home import NAME, TINY, Home
+from tests.pareto.program import PROGRAM, run
+
+COMMANDS = sorted(cli.commands)
+HEAVY = {"torch", "ray", "optuna", "matplotlib", "sklearn", "scipy", "sqlalchemy"}
+
+
+@pytest.mark.parametrize("command", [(), *((command,) for command in COMMANDS)])
+def test_every_command_helps(command: tuple[str, ...], tmp_path: Path) -> None:
+    ending = run(tmp_path, *command, "--help")
+    assert (ending.code, ending.err) == (0, "")
+    assert ending.out.startswith("Usage: pareto-search")
+    assert "Example" in ending.out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_help_names_every_command_and_the_flags_of_a_search(
+    tmp_path: Path, invoke: Invoke
+) -> None:
+    text = invoke(tmp_path, "--help").out
+    assert all(f"  {command} " in text for command in COMMANDS)
+    assert all(f"--{flag} " in text for flag in ("study", "budget", "storage", "workers", "seed"))
+
+
+def test_the_version_is_told(tmp_path: Path, invoke: Invoke) -> None:
+    ending = invoke(tmp_path, "--version")
+    assert ending.code == 0
+    assert "0." in ending.out
+
+
+def loaded(folder: Path, *words: str) -> set[str]:
+    """Which heavy packages a command imports."""
+    code = f"""
+import sys
+from pareto.cli import main
+sys.argv = {["pareto-search", *words]}
+try:
+    main()
+finally:
+    print(*sys.modules, file=sys.stderr)
+"""
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    return HEAVY & set(ended.stderr.split())
+
+
+@pytest.mark.parametrize("words", [["--help"], ["show", "--help"], ["--version"]])
+def test_help_loads_nothing_heavy(words: list[str], tmp_path: Path) -> None:
+    assert loaded(tmp_path, *words) == set()
+
+
+@pytest.mark.parametrize("words", [["list"], ["show"], ["pick"]])
+def test_reading_loads_no_torch(words: list[str], finished: Home) -> None:
+    assert not {"torch", "ray"} & loaded(finished.folder, *words)
+
+
+FILES = {
+    "tiny.toml": TINY,
+    "broken.toml": "name = \n",
+    "wrong.toml": TINY.replace("learning_rate", "learning_rat"),
+    "empty.toml": "",
+    "text.db": "no database" * 100,
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with some right and some wrong files, but no storage."""
+    for name, content in FILES.items():
+        (tmp_path / name).write_text(content)
+    return tmp_path
+
+
+def assert_nothing_written(folder: Path) -> None:
+    assert {file.name: file.read_text() for file in folder.iterdir()} == FILES
+
+
+WRONG = [
+    ["--no-such-flag"],
+    ["no-such-command"],
+    ["--budget", "0"],
+    ["--storage", "nonsense"],
+    ["--study", "broken.toml"],
+    ["list"],
+    ["show"],
+    ["pick"],
+    ["validate", "--trial", "0"],
+]
+
+
+@pytest.mark.parametrize("words", WRONG, ids=" ".join)
+def test_wrong_input_is_told_in_two_lines_and_writes_nothing(
+    words: list[str], folder: Path
+) -> None:
+    run(folder, *words).assert_is_users_mistake()
+    assert_nothing_written(folder)
+
+
+MORE_WRONG = [
+    ["--study", "no-such-study"],
+    ["--study", "missing.toml"],
+    ["--budget"],
+    ["--budget", "-3"],
+    ["--budget", "many"],
+    ["--budget", "2.5"],
+    ["--budget", "5", "show"],
+    ["--workers", "0"],
+    ["--sampler", "magic"],
+    ["--seed", "-1"],
+    ["--seed", "one"],
+    ["--study", "tiny.toml", "--budget", "1", "--seed", str(2**63)],
+    ["--max-failures", "0"],
+    ["--format", "xml"],
+    ["--quiet=yes"],
+    ["--study", "wrong.toml"],
+    ["--study", "empty.toml"],
+    ["--study", ""],
+    ["--study", "."],
+    ["--study", "tiny.toml", "--device", "abacus"],
+    ["--study", "tiny.toml", "--device", "cuda:99"],
+    ["--storage", ""],
+    ["--storage", "sqlite:///"],
+    ["--storage", "mysql://root:secret@localhost/studies"],
+    ["--storage", "sqlite:////no/such/folder/studies.db"],
+    ["--storage", "sqlite:///text.db"],
+    ["--storage", "sqlite:///."],
+    ["list", "extra"],
+    ["list", "--format", "xml"],
+    ["list", "--storage", "nonsense"],
+    ["list", "--storage", "sqlite:///text.db"],
+    ["show", "--storage", "sqlite:///missing.db"],
+    ["show", "--study", "tiny"],
+    ["pick", "--require"],
+    ["pick", "--prefer", "cheap"],
+    ["pick", "--policy", "missing.toml"],
+    ["pick", "--policy", "broken.toml"],
+    ["pick", "--policy", "."],
+    ["validate"],
+    ["validate", "--trial", "first"],
+    ["validate", "--trial", "-1"],
+    ["validate", "--trial", "0", "--repeats", "0"],
+]
+
+
+@pytest.mark.parametrize("words", MORE_WRONG, ids=" ".join)
+def test_more_wrong_input_is_told_in_two_lines_and_writes_nothing(
+    words: list[str], folder: Path, invoke: Invoke
+) -> None:
+    invoke(folder, *words).assert_is_users_mistake()
+    assert_nothing_written(folder)
+
+
+def test_a_password_in_a_url_is_not_repeated(folder: Path, invoke: Invoke) -> None:
+    assert "secret" not in invoke(folder, "--storage", "mysql://root:secret@localhost/db").err
+
+
+def test_a_mistake_in_a_definition_names_its_field(folder: Path, invoke: Invoke) -> None:
+    assert "learning_rat" in invoke(folder, "--study", "wrong.toml").err
+
+
+def test_a_results_folder_that_is_a_file_is_refused(folder: Path, invoke: Invoke) -> None:
+    (folder / NAME).write_text("")
+    ending = invoke(folder, "--study", "tiny.toml")
+    ending.assert_is_users_mistake()
+    assert {file.name for file in folder.iterdir()} == {*FILES, NAME}
+
+
+def test_a_definition_that_differs_from_the_stored_one_changes_nothing(
+    finished: Home, invoke: Invoke
+) -> None:
+    before = finished.trials()
+    ending = invoke(finished.folder, "--study", "tiny.toml", "--seed", "4")
+    ending.assert_is_users_mistake()
+    assert "seed is 3 there and 4 here" in ending.err
+    assert finished.trials() == before
+
+
+def test_a_reader_that_has_had_enough_is_no_error(finished: Home) -> None:
+    process = subprocess.Popen(
+        [PROGRAM, "show", "--format", "json"],
+        cwd=finished.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    _, complaint = process.communicate()
+    assert (process.returncode, complaint) == (0, "")

@@ -1,0 +1,71 @@
+"""`pareto-search show`."""
+
+import csv
+import json
+
+import optuna
+
+from pareto import storage
+from tests.pareto.cli.conftest import Invoke
+from tests.pareto.conftest import TRIALS
+from tests.pareto.home import NAME, Home, tiny
+from tests.pareto.program import run
+
+KEYS = {
+    *("study", "storage", "objectives", "directions", "reference", "ceiling"),
+    *("hypervolume", "front", "trials"),
+}
+TRIAL_KEYS = {"number", "state", "params", "values", "metrics", "reason"}
+
+
+def test_a_study_is_shown_as_json_on_standard_output_alone(finished: Home) -> None:
+    ending = run(finished.folder, "show", "--format", "json")
+    assert (ending.code, ending.err) == (0, "")
+    shown = json.loads(ending.out)
+    assert shown.keys() >= KEYS
+    assert [trial["number"] for trial in shown["trials"]] == list(range(TRIALS))
+    assert all(trial.keys() >= TRIAL_KEYS for trial in shown["trials"])
+    assert all(trial["values"].keys() == {"ta", "frm", "rte"} for trial in shown["trials"])
+    assert shown["front"] == [trial.number for trial in finished.study().front()]
+
+
+def test_the_front_is_shown_as_csv(finished: Home, invoke: Invoke) -> None:
+    ending = invoke(finished.folder, "show", "--format", "csv")
+    rows = list(csv.DictReader(ending.out.splitlines()))
+    assert (ending.code, ending.err) == (0, "")
+    assert [int(row["number"]) for row in rows] == [t.number for t in finished.study().front()]
+
+
+def test_the_front_is_shown_as_a_table_with_its_marks(finished: Home, invoke: Invoke) -> None:
+    ending = invoke(finished.folder, "show", "--study", NAME)
+    assert (ending.code, ending.err) == (0, "")
+    for mark in ("knee", "best ta", "best frm", "best rte", "original model", "retrained ×3"):
+        assert mark in ending.out
+    assert f"Ceiling: FRM {finished.study().reference['ceiling']:.3f}" in ending.out
+    first_words = [line.split()[0] for line in ending.out.splitlines() if line.strip()]
+    assert {str(trial.number) for trial in finished.study().front()} <= set(first_words)
+
+
+def test_a_study_that_was_only_prepared_can_be_shown(home: Home, invoke: Invoke) -> None:
+    ending = invoke(home.folder, "show", "--format", "json")
+    assert ending.code == 0
+    assert json.loads(ending.out)["trials"] == []
+
+
+def test_a_study_that_was_not_even_prepared_can_be_shown(home: Home, invoke: Invoke) -> None:
+    home.begin(tiny(), notes={})
+    ending = invoke(home.folder, "show")
+    assert (ending.code, ending.err) == (0, "")
+
+
+def test_a_study_of_another_program_cannot_be_shown(home: Home, invoke: Invoke) -> None:
+    connected = storage.connect(home.url, writable=True)
+    foreign = optuna.create_study(study_name="foreign", storage=connected)
+    foreign.tell(foreign.ask(), 1.0)
+    invoke(home.folder, "show", "--study", "foreign").assert_is_users_mistake()
+
+
+def test_an_unknown_study_is_refused_with_those_there_are(finished: Home, invoke: Invoke) -> None:
+    ending = invoke(finished.folder, "show", "--study", "other")
+    ending.assert_is_users_mistake()
+    assert NAME in ending.err.splitlines()[1]

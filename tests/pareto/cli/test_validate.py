@@ -1,0 +1,51 @@
+"""`pareto-search validate`."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.pareto.cli.conftest import Invoke
+from tests.pareto.home import Home
+
+WORDS = ("validate", "--trial", "2", "--repeats", "2", "--device", "cpu")
+
+
+@pytest.fixture
+def copy(finished: Home, tmp_path: Path) -> Home:
+    return finished.copy(tmp_path / "home")
+
+
+def test_a_trial_is_validated_as_json_on_standard_output_alone(copy: Home, invoke: Invoke) -> None:
+    ending = invoke(copy.folder, *WORDS, "--format", "json", "--quiet")
+    assert (ending.code, ending.err) == (0, "")
+    result = json.loads(ending.out)
+    assert (result["number"], result["reproduced"]) == (2, True)
+    assert len(result["repeats"]) == 2
+
+
+def test_a_trial_is_validated_as_csv(copy: Home, invoke: Invoke) -> None:
+    ending = invoke(copy.folder, *WORDS, "--format", "csv")
+    rows = list(csv.DictReader(ending.out.splitlines()))
+    assert ending.code == 0
+    assert len(rows) == 2
+    assert all(0 <= float(row["ta"]) <= 100 for row in rows)
+
+
+def test_a_trial_is_validated_in_a_table(copy: Home, invoke: Invoke) -> None:
+    ending = invoke(copy.folder, *WORDS)
+    assert ending.code == 0
+    assert "fresh repeats on the report half, mean of 2" in ending.out
+    assert "reproduces every objective bit for bit" in ending.out
+
+
+def test_a_pick_tells_of_its_validation(copy: Home, invoke: Invoke) -> None:
+    number = copy.study().pick(prefer="ta").trial.number
+    invoke(copy.folder, "validate", "--trial", str(number), "--repeats", "1", "--quiet")
+    picked = json.loads(invoke(copy.folder, "pick", "--prefer", "ta", "--format", "json").out)
+    assert picked["validation"]["number"] == number
+
+
+def test_a_trial_that_is_not_there_is_refused(copy: Home, invoke: Invoke) -> None:
+    invoke(copy.folder, "validate", "--trial", "99").assert_is_users_mistake()

@@ -1,0 +1,88 @@
+"""A study small enough to be searched in seconds; made once, copied by whoever changes it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import optuna
+import pytest
+import torch
+from hypothesis import settings
+
+from objectives.runtime import UnitTime
+from pareto.devices import use_one_thread
+from pareto.preparation import Material, Prepared
+from pareto.search_loop import prepare_study
+from tests.pareto.home import Home, open_ledger, tiny
+
+settings.register_profile("pareto", deadline=None)
+settings.load_profile("pareto")
+
+TRIALS = 13
+"""Of the finished study: TPE proposes from its own model after ten."""
+
+SLOW_EPOCHS = 40
+"""Of fine-tuning: half a second a trial, or more."""
+
+
+class Tiny(NamedTuple):
+    """The tiny study, prepared: no trial yet."""
+
+    home: Home
+    prepared: Prepared
+    unit_times: dict[str, UnitTime]
+
+    @property
+    def material(self) -> Material:
+        return self.prepared.material
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quiet() -> None:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+@pytest.fixture(scope="session")
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    use_one_thread()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def tiny_study(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Tiny:
+    """Not to be changed."""
+    home, material = Home.new(tmp_path_factory.mktemp("prepared")), Material.load(tiny())
+    ledger = open_ledger(home.url, material)
+    device = torch.device("cpu")
+    prepared, unit_times = prepare_study(ledger, material, home.workspace, device, print)
+    assert unit_times is not None
+    return Tiny(home, prepared, unit_times)
+
+
+@pytest.fixture(scope="session")
+def finished(tiny_study: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home with a finished search of `TRIALS` trials. Not to be changed."""
+    home = tiny_study.home.copy(tmp_path_factory.mktemp("finished"))
+    home.search(TRIALS)
+    return home
+
+
+@pytest.fixture
+def home(tiny_study: Tiny, tmp_path: Path) -> Home:
+    """A home with a prepared study, to be changed."""
+    return tiny_study.home.copy(tmp_path / "home")
+
+
+@pytest.fixture
+def slow_home(tiny_study: Tiny, home: Home) -> Home:
+    """A home with a study whose trials take long enough to be caught in the middle."""
+    home.begin(tiny(method={"epochs": SLOW_EPOCHS}), tiny_study.home.notes())
+    return home
+
+
+@pytest.fixture
+def empty_home(tmp_path: Path) -> Home:
+    """A home with a definition and nothing else."""
+    return Home.new(tmp_path / "home")

@@ -1,0 +1,93 @@
+"""Trials that do what their parameters say, and a source that remembers what came of them."""
+
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pareto.engines.local import RunTrial
+from pareto.outcome import Failure, Outcome, Ticket
+
+
+def run_trial(ticket: Ticket) -> Outcome | Failure:
+    """Behave as `ticket.params["do"]` says; the outcome tells who ran what."""
+    match str(ticket.params["do"]).split(" in "):
+        case ["fail"]:
+            return Failure("ValueError: no", traceback="Traceback …")
+        case ["exit"]:
+            os._exit(7)
+        case ["die"]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        case ["wait"]:
+            time.sleep(60)
+        case ["meet", folder]:
+            return meet(ticket, Path(folder))
+    return Outcome({"ta": 1.0, "frm": 0.5, "rte": 1.0}, {"ran": ticket.number, "pid": os.getpid()})
+
+
+def meet(ticket: Ticket, folder: Path) -> Outcome | Failure:
+    """Wait until another trial is there too."""
+    (folder / str(ticket.number)).touch()
+    for _ in range(1000):
+        if len(list(folder.iterdir())) > 1:
+            return Outcome({"ta": 1.0, "frm": 0.5, "rte": 1.0}, {})
+        time.sleep(0.02)
+    return Failure("nobody came")
+
+
+def make_runner() -> RunTrial:
+    return run_trial
+
+
+def make_no_runner() -> RunTrial:
+    raise RuntimeError("no such device")
+
+
+def make_dead_runner() -> RunTrial:
+    os._exit(3)
+
+
+def make_no_runner_later() -> RunTrial:
+    time.sleep(2)
+    raise RuntimeError("no such device")
+
+
+@dataclass
+class ListedTrials:
+    """A source that gives these tickets; None stands for a moment without one."""
+
+    tickets: deque[Ticket | None]
+    results: list[tuple[Ticket, Outcome | Failure]] = field(default_factory=list)
+    on_next: Callable[[], None] = lambda: None
+
+    @classmethod
+    def of(cls, *tasks: str | None) -> "ListedTrials":
+        """Tickets numbered from 0, which do these things."""
+        numbered: Iterable[Ticket | None] = (
+            None if task is None else Ticket(number, {"do": task})
+            for number, task in enumerate(tasks)
+        )
+        return cls(deque(numbered))
+
+    @property
+    def finished(self) -> bool:
+        return not self.tickets
+
+    def next(self) -> Ticket | None:
+        self.on_next()
+        return self.tickets.popleft() if self.tickets else None
+
+    def report(self, ticket: Ticket, result: Outcome | Failure) -> None:
+        self.results.append((ticket, result))
+
+    @property
+    def reported(self) -> list[int]:
+        """The numbers of the tickets reported, in order."""
+        return sorted(ticket.number for ticket, _ in self.results)
+
+    def result(self, number: int) -> Outcome | Failure:
+        """What came of one ticket."""
+        return next(result for ticket, result in self.results if ticket.number == number)

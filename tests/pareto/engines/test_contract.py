@@ -1,0 +1,57 @@
+"""What every engine promises."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from pareto.engines import Engine, PoolEngine, SerialEngine
+from pareto.outcome import Failure, Outcome
+from tests.pareto.engines.fakes import ListedTrials, make_runner, run_trial
+
+ENGINES: dict[str, Callable[[], Engine]] = {
+    "serial": lambda: SerialEngine(run_trial),
+    "pool": lambda: PoolEngine([make_runner, make_runner]),
+}
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> Engine:
+    return ENGINES[request.param]()
+
+
+def test_every_ticket_is_reported_once_with_what_came_of_it(engine: Engine) -> None:
+    source = ListedTrials.of("run", None, "run", "fail", None, None, "run", "run")
+    engine.run(source)
+    assert source.reported == [0, 2, 3, 6, 7]
+    for number in (0, 2, 6, 7):
+        result = source.result(number)
+        assert isinstance(result, Outcome)
+        assert result.run["ran"] == number
+    assert source.result(3) == Failure("ValueError: no", traceback="Traceback …")
+
+
+def test_a_finished_source_is_asked_for_nothing(engine: Engine) -> None:
+    def refuse() -> None:
+        raise AssertionError("asked for a ticket")
+
+    source = ListedTrials.of()
+    source.on_next = refuse
+    engine.run(source)
+    assert source.results == []
+
+
+def test_an_interrupt_reports_what_runs_as_lost_and_leaves_no_process(engine: Engine) -> None:
+    source = ListedTrials.of("wait", "wait", "wait", "wait")
+    interrupt = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+    source.on_next = lambda: None if interrupt.ident else interrupt.start()
+    given = len(source.tickets)
+    with pytest.raises(KeyboardInterrupt):
+        engine.run(source)
+    given -= len(source.tickets)
+    assert given > 0
+    assert [result for _, result in source.results] == [Failure("interrupted", lost=True)] * given
+    assert multiprocessing.active_children() == []

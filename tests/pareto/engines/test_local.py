@@ -1,0 +1,133 @@
+"""The pool: workers that die, workers that cannot start, and a driver that dies."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from multiprocessing.queues import SimpleQueue
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pareto.engines import PoolEngine, SerialEngine
+from pareto.engines.local import RunTrial
+from pareto.errors import EngineError
+from pareto.outcome import Failure, Outcome
+from tests.pareto.engines.fakes import (
+    ListedTrials,
+    make_dead_runner,
+    make_no_runner,
+    make_no_runner_later,
+    make_runner,
+    run_trial,
+)
+from tests.pareto.processes import CONTEXT
+
+
+def test_one_worker_means_this_process() -> None:
+    source = ListedTrials.of("run")
+    SerialEngine(run_trial).run(source)
+    result = source.result(0)
+    assert isinstance(result, Outcome)
+    assert result.run["pid"] == os.getpid()
+
+
+def test_workers_that_die_are_replaced_and_their_trials_reported_as_lost() -> None:
+    source = ListedTrials.of("exit", "run", "die", "run", "exit", "run")
+    PoolEngine([make_runner, make_runner]).run(source)
+    assert source.reported == [0, 1, 2, 3, 4, 5]
+    lost = [source.result(number) for number in (0, 2, 4)]
+    assert [isinstance(result, Failure) and result.lost for result in lost] == [True] * 3
+    reasons = [result.reason for result in lost if isinstance(result, Failure)]
+    assert reasons[0] == reasons[2] == "its worker ended with exit code 7"
+    assert reasons[1].startswith("its worker was ended by SIGKILL")
+    assert all(isinstance(source.result(number), Outcome) for number in (1, 3, 5))
+
+
+def test_an_idle_worker_that_dies_is_replaced() -> None:
+    source = ListedTrials.of("run", None, "run")
+    killed: list[int] = []
+
+    def kill_the_worker() -> None:
+        if source.results and not killed:
+            (_, result), *_ = source.results
+            assert isinstance(result, Outcome)
+            killed.append(result.run["pid"])
+            os.kill(killed[0], signal.SIGKILL)
+
+    source.on_next = kill_the_worker
+    PoolEngine([make_runner]).run(source)
+    assert source.reported == [0, 2]
+    assert killed
+
+
+def test_workers_run_trials_at_the_same_time(tmp_path: Path) -> None:
+    source = ListedTrials.of(*[f"meet in {tmp_path}"] * 2)
+    PoolEngine([make_runner, make_runner]).run(source)
+    assert all(isinstance(source.result(number), Outcome) for number in (0, 1))
+
+
+def test_workers_ignore_the_interrupt_that_a_terminal_sends_to_all(tmp_path: Path) -> None:
+    source = ListedTrials.of(*[f"meet in {tmp_path}"] * 2, "run")
+
+    def interrupt_the_workers() -> None:
+        for worker in multiprocessing.active_children():
+            assert worker.pid is not None
+            os.kill(worker.pid, signal.SIGINT)
+
+    source.on_next = interrupt_the_workers
+    PoolEngine([make_runner, make_runner]).run(source)
+    assert [isinstance(source.result(number), Outcome) for number in (0, 1, 2)] == [True] * 3
+
+
+def test_the_workers_are_gone_afterwards() -> None:
+    source = ListedTrials.of("run", "run")
+    PoolEngine([make_runner]).run(source)
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (make_no_runner, "RuntimeError: no such device"),
+        (make_dead_runner, "it ended with exit code 3"),
+    ],
+)
+def test_a_worker_that_cannot_start_stops_the_engine_with_the_reason(
+    make: Callable[[], RunTrial], reason: str
+) -> None:
+    with pytest.raises(EngineError, match=f"a worker could not start: {reason}") as caught:
+        PoolEngine([make]).run(ListedTrials.of("run"))
+    assert caught.value.remedy
+    assert multiprocessing.active_children() == []
+
+
+def test_trials_of_other_workers_are_reported_when_one_cannot_start() -> None:
+    source = ListedTrials.of("wait", *[None] * 1000)
+    with pytest.raises(EngineError):
+        PoolEngine([make_runner, make_no_runner_later]).run(source)
+    assert source.reported == [0]
+
+
+def drive(pids: "SimpleQueue[list[int]]") -> None:
+    source = ListedTrials.of("wait", "wait", "wait")
+
+    def tell() -> None:
+        if len(source.tickets) == 2:  # one worker has its trial by now
+            pids.put([child.pid for child in multiprocessing.active_children() if child.pid])
+
+    source.on_next = tell
+    PoolEngine([make_runner, make_runner]).run(source)
+
+
+def test_workers_leave_when_their_driver_is_killed() -> None:
+    pids = CONTEXT.SimpleQueue()
+    driver = CONTEXT.Process(target=drive, args=(pids,))
+    driver.start()
+    workers = [psutil.Process(pid) for pid in pids.get()]
+    driver.kill()
+    driver.join()
+    _, alive = psutil.wait_procs(workers, timeout=10)
+    assert alive == []
+    assert len(workers) == 2

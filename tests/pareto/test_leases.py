@@ -1,0 +1,145 @@
+"""Leases: whose driver lives, and whose is gone."""
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import psutil
+import pytest
+
+from pareto import leases
+from pareto.leases import Driver, LeaseWatch
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leases run out as soon as they are not renewed."""
+    monkeypatch.setattr(leases, "LEASE_SECONDS", 0.0)
+    monkeypatch.setattr(leases, "UNSIGNED_SECONDS", 0.0)
+
+
+@pytest.fixture
+def watch() -> LeaseWatch:
+    return LeaseWatch(Driver.this_process())
+
+
+def elsewhere() -> Driver:
+    """A driver on another machine, whose process number happens to be used here too."""
+    return replace(Driver.this_process(), host="elsewhere")
+
+
+def ended_process() -> Driver:
+    """A driver on this machine that is over."""
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    driver = replace(
+        Driver.this_process(), pid=process.pid, started=psutil.Process(process.pid).create_time()
+    )
+    process.kill()
+    process.communicate()
+    return driver
+
+
+def test_a_lease_names_this_process() -> None:
+    lease = Driver.this_process().lease()
+    assert lease["pid"] == os.getpid()
+    assert lease["started"] == psutil.Process().create_time()
+
+
+def test_each_signature_has_a_new_beat() -> None:
+    driver = Driver.this_process()
+    first = driver.lease()
+    time.sleep(0.01)
+    assert driver.lease()["beat"] > first["beat"]
+
+
+def test_drivers_within_one_process_are_told_apart() -> None:
+    assert Driver.this_process().id != Driver.this_process().id
+
+
+def test_a_driver_whose_process_is_gone_is_lost_at_once(watch: LeaseWatch) -> None:
+    assert watch.is_lost(0, ended_process().lease()) is True
+
+
+def test_a_zombie_drives_nothing(watch: LeaseWatch) -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    started = psutil.Process(process.pid).create_time()
+    while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    driver = replace(Driver.this_process(), pid=process.pid, started=started)
+    assert watch.is_lost(0, driver.lease()) is True
+    process.wait()
+
+
+def test_a_process_number_used_again_is_not_the_driver(watch: LeaseWatch) -> None:
+    before = replace(Driver.this_process(), started=psutil.Process().create_time() - 3600)
+    assert watch.is_lost(0, before.lease()) is True
+
+
+def test_a_driver_that_lives_here_is_not_lost(watch: LeaseWatch) -> None:
+    assert watch.is_lost(0, Driver.this_process().lease()) is not True
+
+
+def test_process_numbers_of_another_machine_mean_nothing(watch: LeaseWatch) -> None:
+    gone_here = replace(ended_process(), host="elsewhere")
+    assert watch.is_lost(0, gone_here.lease()) is None
+
+
+@pytest.mark.usefixtures("short")
+def test_a_changing_beat_is_a_sign_of_life(watch: LeaseWatch) -> None:
+    driver = elsewhere()
+    watch.is_lost(0, driver.lease())
+    for _ in range(3):
+        time.sleep(0.01)
+        assert watch.is_lost(0, driver.lease()) is False
+
+
+def test_a_beat_that_has_only_just_stopped_leaves_it_open(watch: LeaseWatch) -> None:
+    lease = elsewhere().lease()
+    assert [watch.is_lost(0, lease), watch.is_lost(0, lease)] == [None, None]
+
+
+@pytest.mark.usefixtures("short")
+def test_a_beat_that_stays_the_same_is_lost_in_the_end(watch: LeaseWatch) -> None:
+    lease = elsewhere().lease()
+    assert [watch.is_lost(0, lease), watch.is_lost(0, lease)] == [None, True]
+
+
+def test_the_beat_of_another_clock_is_never_compared_with_ours(watch: LeaseWatch) -> None:
+    lease = {**elsewhere().lease(), "beat": time.time() - 1e6}
+    assert [watch.is_lost(0, lease), watch.is_lost(0, lease)] == [None, None]
+
+
+def test_the_time_starts_anew_with_every_beat(
+    watch: LeaseWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "LEASE_SECONDS", 0.5)
+    driver = elsewhere()
+    watch.is_lost(0, driver.lease())
+    time.sleep(0.5)
+    second = driver.lease()
+    watch.is_lost(0, second)
+    assert watch.is_lost(0, second) is None
+
+
+@pytest.mark.usefixtures("short")
+def test_each_trial_is_watched_on_its_own(watch: LeaseWatch) -> None:
+    lease = elsewhere().lease()
+    watch.is_lost(0, lease)
+    assert watch.is_lost(1, lease) is None
+
+
+@pytest.mark.usefixtures("short")
+def test_a_trial_that_nobody_signs_is_lost_in_the_end(watch: LeaseWatch) -> None:
+    assert [watch.is_lost(0, None), watch.is_lost(0, None)] == [None, True]
+
+
+def test_a_trial_is_given_time_to_be_signed(watch: LeaseWatch) -> None:
+    assert [watch.is_lost(0, None), watch.is_lost(0, None)] == [None, None]
+
+
+@pytest.mark.usefixtures("short")
+def test_a_trial_signed_at_last_is_alive(watch: LeaseWatch) -> None:
+    watch.is_lost(0, None)
+    assert watch.is_lost(0, elsewhere().lease()) is False

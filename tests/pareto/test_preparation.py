@@ -1,0 +1,155 @@
+"""What a study's trials share: made once, and the same whenever it is made."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pareto.preparation import Material, Prepared, open_workspace, prepare
+from tests.pareto.conftest import Tiny
+from tests.pareto.home import Home, tiny
+
+CPU = torch.device("cpu")
+
+
+def prepare_in(workspace: Path, material: Material) -> tuple[Prepared, list[str]]:
+    """Prepare in a folder; returns also what was announced."""
+    said: list[str] = []
+    opened = open_workspace(material, workspace, said.append)
+    return prepare(material, material.search, opened, CPU, said.append), said
+
+
+def same_states(first: dict[str, Any], second: dict[str, Any]) -> bool:
+    return first.keys() == second.keys() and all(
+        torch.equal(value, second[name]) for name, value in first.items()
+    )
+
+
+def assert_same(first: Prepared, second: Prepared) -> None:
+    """Equal bit for bit, but for what the stopwatch said."""
+    assert same_states(first.original, second.original)
+    assert first.original_figures == second.original_figures
+    assert first.reference.runs == second.reference.runs
+    ours, theirs = first.precomputed, second.precomputed
+    assert ours is not None
+    assert theirs is not None
+    assert torch.equal(ours.forget_scores, theirs.forget_scores)
+    assert torch.equal(ours.retain_scores, theirs.retain_scores)
+    assert len(ours.proxies) == len(theirs.proxies)
+    assert all(map(same_states, ours.proxies, theirs.proxies))
+    assert [cost.work for cost in ours.proxy_training] == [
+        cost.work for cost in theirs.proxy_training
+    ]
+
+
+def test_what_is_read_from_the_workspace_is_what_was_made(tiny_study: Tiny) -> None:
+    read, said = prepare_in(tiny_study.home.workspace, tiny_study.material)
+    assert_same(read, tiny_study.prepared)
+    assert read.reference == tiny_study.prepared.reference
+    assert said == []
+
+
+def test_what_is_made_anew_is_the_same_bit_for_bit(tiny_study: Tiny, tmp_path: Path) -> None:
+    anew, said = prepare_in(tmp_path, Material.load(tiny()))
+    assert_same(anew, tiny_study.prepared)
+    assert len(said) == 6
+
+
+def test_a_damaged_file_alone_is_made_again_with_a_warning(tiny_study: Tiny, home: Home) -> None:
+    (damaged,) = home.workspace.glob("*/retrained-1.safetensors")
+    damaged.write_bytes(damaged.read_bytes()[:-9])
+    mended, said = prepare_in(home.workspace, tiny_study.material)
+    assert_same(mended, tiny_study.prepared)
+    assert said[0] == f"{damaged} is damaged and is made again"
+    assert said[1:] == ["retraining without the forgotten samples, 2 of 3"]
+
+
+def test_there_is_a_proxy_for_every_number_of_epochs_that_may_be_asked_for(
+    tiny_study: Tiny,
+) -> None:
+    precomputed = tiny_study.prepared.precomputed
+    assert precomputed is not None
+    assert len(precomputed.proxies) == len(precomputed.proxy_training) == 3
+    assert not same_states(dict(precomputed.proxies[1]), dict(precomputed.proxies[2]))
+
+
+def test_the_retrained_models_differ(tiny_study: Tiny) -> None:
+    files = list(tiny_study.home.workspace.glob("*/retrained-?.safetensors"))
+    assert len({file.read_bytes() for file in files}) == len(files) == 3
+
+
+def test_a_stored_reference_counts_more_than_a_new_one(tiny_study: Tiny) -> None:
+    stored = tiny_study.prepared.reference.as_dict() | {"seconds": 123.0}
+    assert tiny_study.prepared.with_reference(stored).reference.seconds == 123.0
+
+
+def test_both_halves_of_the_test_data_are_all_of_it_once(tiny_study: Tiny) -> None:
+    material = tiny_study.material
+    halves = torch.cat([material.search.images, material.report.images]).flatten(1)
+    everything = material.dataset.test.images.flatten(1)
+    assert len(material.search) == len(material.report) == 40
+    assert sorted(halves.tolist()) == sorted(everything.tolist())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"method": {"gamma": 0.7}},
+        {"space": {"alpha": {"low": 0, "high": 3}}},
+        {"objectives": {"runtime": "measured"}},
+    ],
+)
+def test_studies_that_differ_in_what_they_search_share_a_workspace(
+    tiny_study: Tiny, changes: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    folders = [
+        open_workspace(material, tmp_path, print).folder
+        for material in (tiny_study.material, Material.load(tiny(**changes)))
+    ]
+    assert folders[0] == folders[1]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"data": {"pixel_noise": 0.2}},
+        {"data": {"train_limit": 110}},
+        {"request": {"fraction": 0.3}},
+        {"recipe": {"learning_rate": 0.04}},
+        {"objectives": {"attack": "svc"}},
+    ],
+)
+def test_studies_of_other_models_have_workspaces_of_their_own(
+    tiny_study: Tiny, changes: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    folders = [
+        open_workspace(material, tmp_path, print).folder
+        for material in (tiny_study.material, Material.load(tiny(**changes)))
+    ]
+    assert folders[0] != folders[1]
+
+
+def test_the_identity_tells_what_the_data_and_the_request_are(tiny_study: Tiny) -> None:
+    before = tiny_study.material.identity()
+    after = Material.load(tiny(request={"fraction": 0.5})).identity()
+    differing = {key for key in before if before[key] != after[key]}
+    assert differing == {"request.fraction", "request.sha256"}
+
+
+def test_an_index_file_is_identified_by_what_it_lists(tmp_path: Path) -> None:
+    identities = []
+    for name, content in (("a", "1 2 3"), ("b", "3,2,1"), ("c", "1 2 4")):
+        (tmp_path / name).write_text(content)
+        definition = tiny().model_dump(mode="json")
+        definition["request"] = {"kind": "indices", "file": str(tmp_path / name)}
+        identities.append(Material.load(type(tiny()).model_validate(definition)).identity())
+    assert identities[0] == identities[1] != identities[2]
+
+
+def test_a_missing_file_alone_is_made_again(tiny_study: Tiny, home: Home) -> None:
+    (proxies,) = home.workspace.glob("*/proxies-2.safetensors")
+    proxies.unlink()
+    made, said = prepare_in(home.workspace, tiny_study.material)
+    assert_same(made, tiny_study.prepared)
+    assert said == ["training the proxy for up to 2 epochs"]

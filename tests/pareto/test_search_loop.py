@@ -1,0 +1,191 @@
+"""The search: an exact budget, resumed as if it had never stopped."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pareto import storage as storages
+from pareto.errors import OnlyFailures
+from pareto.ledger import Ledger, StudyMismatch
+from pareto.search_loop import Progress, find_definition, search
+from pareto.study import Study
+from tests.pareto.conftest import TRIALS, Tiny
+from tests.pareto.home import NAME, Home, tiny
+from unlearn.errors import InputError
+
+DIVERGING = tiny(method={"learning_rate": 1e30})
+
+
+def contents(study: Study) -> list[tuple[dict[str, Any], tuple[float, ...] | None]]:
+    """Parameters and values of every trial."""
+    return [(dict(trial.params), trial.values) for trial in study.trials()]
+
+
+def elsewhere(tiny_study: Tiny, tmp_path: Path) -> dict[str, Any]:
+    """A storage of its own beside the workspace of the tiny study."""
+    return {"storage": f"sqlite:///{tmp_path}/other.db", "workspace": tiny_study.home.workspace}
+
+
+def note(home: Home, key: str, value: Any = None) -> Any:
+    """Read a note of the study; write it first if there is a value."""
+    ledger = Ledger(storages.connect(home.url, writable=True), NAME)
+    if value is not None:
+        ledger.set_note(key, value)
+    return ledger.note(key)
+
+
+def test_a_search_ends_with_exactly_its_budget(finished: Home) -> None:
+    assert finished.states() == ["COMPLETE"] * TRIALS
+
+
+def test_the_starting_points_come_first(finished: Home) -> None:
+    points = tiny().starting_points()
+    assert [trial.params for trial in finished.trials()][: len(points)] == points
+
+
+def test_the_same_search_gives_the_same_trials_bit_for_bit(finished: Home, home: Home) -> None:
+    assert contents(home.search(TRIALS)) == contents(finished.study())
+
+
+def test_a_resumed_search_goes_on_as_if_it_had_never_stopped(finished: Home, home: Home) -> None:
+    home.search(4)
+    assert contents(home.search(TRIALS)) == contents(finished.study())
+
+
+def test_a_finished_study_is_left_as_it_is(finished: Home, tmp_path: Path) -> None:
+    home = finished.copy(tmp_path / "home")
+    shutil.rmtree(home.workspace)
+    said: list[str] = []
+    home.search(TRIALS, announce=said.append)
+    assert home.trials() == finished.trials()
+    assert not home.workspace.exists()
+    assert str(TRIALS) in said[0]
+
+
+def test_a_smaller_budget_takes_nothing_away(finished: Home, tmp_path: Path) -> None:
+    home = finished.copy(tmp_path / "home")
+    home.search(2)
+    assert home.trials() == finished.trials()
+
+
+def test_a_study_whose_workspace_is_gone_keeps_its_reference_and_prices(
+    finished: Home, tmp_path: Path
+) -> None:
+    home = finished.copy(tmp_path / "home")
+    shutil.rmtree(home.workspace)
+    before = [note(home, key) for key in ("original", "reference", "unit_times")]
+    home.search(TRIALS + 1)
+    assert [note(home, key) for key in ("original", "reference", "unit_times")] == before
+    assert home.states() == ["COMPLETE"] * (TRIALS + 1)
+    assert home.trials()[:TRIALS] == finished.trials()
+
+
+def test_progress_is_told_after_every_trial(home: Home) -> None:
+    told: list[Progress] = []
+    study = home.search(3, on_progress=told.append)
+    assert [(progress.complete, progress.failed, progress.budget) for progress in told] == [
+        (1, 0, 3),
+        (2, 0, 3),
+        (3, 0, 3),
+    ]
+    assert told[-1].front == len(study.front())
+    assert told[-1].hypervolume == study.hypervolume_share()
+
+
+def test_a_study_that_only_fails_is_stopped_with_the_reason(
+    tiny_study: Tiny, tmp_path: Path
+) -> None:
+    with pytest.raises(OnlyFailures, match="answers are not finite") as caught:
+        search(DIVERGING, 9, workers=1, max_failures=3, **elsewhere(tiny_study, tmp_path))
+    assert "the last 3 trials failed, 3 of them" in caught.value.problem
+
+
+def test_failed_trials_are_in_the_storage_with_their_reason(
+    tiny_study: Tiny, tmp_path: Path
+) -> None:
+    with pytest.raises(OnlyFailures):
+        search(DIVERGING, 9, workers=1, max_failures=2, **elsewhere(tiny_study, tmp_path))
+    stored = Ledger(storages.connect(f"sqlite:///{tmp_path}/other.db", writable=False), NAME)
+    assert [(trial.state, trial.values) for trial in stored.trials()] == [("failed", None)] * 2
+    assert all("not finite" in str(trial.reason) for trial in stored.trials())
+
+
+@pytest.mark.parametrize(("price", "reason"), [("nan", "rte is nan"), ("inf", "rte is inf")])
+def test_an_objective_that_is_not_finite_fails_the_trial(
+    home: Home, price: str, reason: str
+) -> None:
+    prices = note(home, "unit_times")
+    note(home, "unit_times", {**prices, "prune": {"step": float(price), "sample": 0.0}})
+    with pytest.raises(OnlyFailures, match=reason):
+        home.search(2, max_failures=1)
+    assert home.states() == ["FAIL"]
+    assert home.trials()[0].user_attrs["reason"] == f"objective {reason}"
+
+
+def test_measured_runtime_is_what_the_stopwatch_says(tiny_study: Tiny, tmp_path: Path) -> None:
+    definition = tiny(objectives={"runtime": "measured"})
+    study = search(definition, 2, workers=1, **elsewhere(tiny_study, tmp_path))
+    for trial in study.complete():
+        assert trial.metrics["rte"] == trial.metrics["stopwatch_seconds"] > 0
+
+
+def test_another_definition_of_the_same_name_is_refused(home: Home) -> None:
+    with pytest.raises(StudyMismatch, match=r"recipe\.epochs is 3 there and 4 here"):
+        home.search(2, tiny(recipe={"epochs": 4}))
+    assert home.states() == []
+
+
+def test_another_seed_is_another_study(home: Home) -> None:
+    with pytest.raises(StudyMismatch, match="seed is 3 there and 4 here"):
+        home.search(2, tiny().model_copy(update={"seed": 4}))
+
+
+def test_another_sampler_may_go_on_with_a_study(home: Home) -> None:
+    home.search(1)
+    home.search(2, tiny().model_copy(update={"sampler": "random"}))
+    assert home.states() == ["COMPLETE"] * 2
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"device": "abacus"},
+        {"definition": "no-such-study"},
+        {"definition": "missing.toml"},
+        {"definition": tiny().model_copy(update={"model": "no-such-model"})},
+        {"definition": tiny(data={"name": "no-such-data"})},
+        {"definition": tiny(data={"name": "folder:/no/such/folder"})},
+        {"definition": tiny(objectives={"runtime": "measured"}), "workers": 2},
+    ],
+)
+def test_a_mistake_in_what_is_given_writes_nothing(
+    given: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError):
+        search(**{"definition": tiny(), "budget": 1, "workers": 1, **given})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_workspace_that_cannot_be_made_writes_nothing(tmp_path: Path) -> None:
+    home = Home.new(tmp_path)
+    home.workspace.touch()
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(InputError, match="cannot write"):
+        home.search(1)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_persisted_study_is_found_by_its_name(home: Home) -> None:
+    assert find_definition(NAME, home.url) == tiny()
+
+
+def test_a_definition_file_is_found_although_the_storage_has_a_study(home: Home) -> None:
+    assert find_definition(str(home.folder / "tiny.toml"), home.url) == tiny()
+
+
+def test_a_built_in_study_is_found_without_a_storage(tmp_path: Path) -> None:
+    assert find_definition("digits", f"sqlite:///{tmp_path}/none.db").name == "digits"
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,82 @@
+"""Running a chosen trial again, and on data that the search never saw."""
+
+import statistics
+from pathlib import Path
+
+import pytest
+
+from pareto.ledger import Ledger, StudyMismatch
+from pareto.storage import connect
+from pareto.study import open_study
+from pareto.validation import Validation, validate
+from tests.pareto.home import NAME, Home
+from unlearn.errors import InputError
+
+NUMBER, REPEATS = 4, 3
+
+
+@pytest.fixture(scope="module")
+def home(finished: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    return finished.copy(tmp_path_factory.mktemp("validated"))
+
+
+@pytest.fixture(scope="module")
+def validation(home: Home) -> Validation:
+    return validate(home.study(), NUMBER, repeats=REPEATS, device="cpu", workspace=home.workspace)
+
+
+def test_the_replay_reproduces_the_trial_bit_for_bit(home: Home, validation: Validation) -> None:
+    trial = home.study().complete()[NUMBER]
+    assert validation.reproduced
+    assert validation.found == trial.metrics
+    replayed = (validation.replayed["ta"], validation.replayed["frm"], validation.replayed["rte"])
+    assert replayed == trial.values
+
+
+def test_repeats_differ_from_each_other(validation: Validation) -> None:
+    assert len(validation.repeats) == REPEATS
+    assert len({tuple(run[name] for name in ("ta", "fa", "ra")) for run in validation.repeats}) > 1
+
+
+def test_repeats_are_summed_up_by_mean_and_deviation(validation: Validation) -> None:
+    accuracies = [run["ta"] for run in validation.repeats]
+    assert validation.mean()["ta"] == pytest.approx(sum(accuracies) / REPEATS)
+    assert validation.sd()["ta"] == pytest.approx(statistics.stdev(accuracies))
+
+
+def test_repeats_are_judged_against_the_retrained_models_on_the_same_half(
+    home: Home, validation: Validation
+) -> None:
+    # FA and RA don't depend on the half of the test data; TA and MIA do.
+    mean = home.study().reference["mean"]
+    assert {name: validation.retrained[name] for name in ("fa", "ra")} == {
+        name: mean[name] for name in ("fa", "ra")
+    }
+    assert validation.retrained["ta"] != mean["ta"]
+
+
+def test_the_same_validation_again_has_the_same_figures(home: Home, validation: Validation) -> None:
+    again = validate(home.study(), NUMBER, repeats=1, device="cpu", workspace=home.workspace)
+    for name in ("ta", "frm", "fa", "ra", "mia"):
+        assert again.repeats[0][name] == validation.repeats[0][name]
+
+
+def test_the_result_is_kept_in_the_study(finished: Home, tmp_path: Path) -> None:
+    home = finished.copy(tmp_path)
+    result = validate(home.study(), 0, repeats=1, device="cpu", workspace=home.workspace)
+    assert home.study().validation(0) == result.as_dict()
+    assert home.study().validation(1) is None
+    assert home.trials() == finished.trials()
+
+
+def test_a_trial_that_is_not_complete_is_refused(home: Home) -> None:
+    with pytest.raises(InputError, match="has no complete trial 99"):
+        validate(home.study(), 99, repeats=1, workspace=home.workspace)
+
+
+def test_data_that_have_changed_since_are_refused(finished: Home, tmp_path: Path) -> None:
+    home = finished.copy(tmp_path)
+    ledger = Ledger(connect(home.url, writable=True), NAME)
+    ledger.set_note("identity", {**ledger.note("identity"), "data.sha256": "another"})
+    with pytest.raises(StudyMismatch, match=r"data\.sha256"):
+        validate(open_study(NAME, home.url), 0, repeats=1, workspace=home.workspace)
