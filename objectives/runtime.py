@@ -16,7 +16,7 @@ from scipy.optimize import nnls
 
 from unlearn.stopwatch import Phase, Stopwatch, Work
 
-ROUNDS = 5
+ROUNDS = 4
 SECONDS = 15.0
 
 

@@ -22,7 +22,7 @@ from pareto.space import at_fraction
 from studies.definition import describe_error
 from unlearn.stopwatch import Stopwatch
 
-PROBES = (0.1, 0.3, 0.6)
+PROBES = (0.05, 0.1, 0.2, 0.35, 0.6)
 """Where in the search space the runtime is calibrated, from low ends to high ends."""
 
 
