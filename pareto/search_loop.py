@@ -16,6 +16,7 @@ import torch
 import studies
 from objectives.runtime import UnitTime
 from pareto import storage as storages
+from pareto.calibration import remembered_unit_times
 from pareto.devices import assign_workers, choose_devices, use_one_thread
 from pareto.engines import Engine, PoolEngine, SerialEngine
 from pareto.errors import OnlyFailures
@@ -144,8 +145,9 @@ def prepare_study(
         if material.definition.objectives.runtime == "measured":
             return prepared, None
         if ledger.note("unit_times") is None:
-            announce("calibrating the runtime")
-            measured = TrialRunner(prepared, device).calibrate()
+            runner = TrialRunner(prepared, device)
+            depends_on = {"workspace": workspace.folder.name, **runner.calibration_key()}
+            measured = remembered_unit_times(depends_on, runner.calibrate, announce)
             ledger.set_note("unit_times", {k: asdict(unit) for k, unit in measured.items()})
         return prepared, {k: UnitTime(**u) for k, u in ledger.note("unit_times").items()}
 

@@ -94,6 +94,12 @@ class TrialRunner:
             },
         )
 
+    def calibration_key(self) -> dict[str, Any]:
+        """What unit times depend on beside the problem: the method, and where it runs."""
+        identity = self._definition.identity()
+        method = {k: v for k, v in identity.items() if k.startswith(("method.", "space."))}
+        return {**method, **environment(self._device)}
+
     def calibrate(self) -> dict[str, UnitTime]:
         """Measure the method's unit times on this device, which has nothing else to do."""
         ranges = self._definition.ranges

@@ -5,7 +5,6 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
-from optuna.samplers import BaseSampler
 
 from pareto.ledger import Ledger
 from pareto.outcome import Outcome
@@ -32,7 +31,7 @@ def sampler(name: SamplerName = "random", seed: int = SEED) -> StudySampler:
 
 
 def open_ledger(
-    storage: optuna.storages.BaseStorage, of: BaseSampler | None = None, **identity: Any
+    storage: optuna.storages.BaseStorage, of: StudySampler | None = None, **identity: Any
 ) -> Ledger:
     """The ledger of the cheap study in a storage."""
     definition = {"name": "cheap", "seed": SEED}

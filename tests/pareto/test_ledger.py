@@ -10,7 +10,6 @@ from typing import Any
 import optuna
 import pytest
 from optuna.distributions import BaseDistribution
-from optuna.samplers import RandomSampler
 from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
@@ -112,7 +111,7 @@ def test_an_empty_study_with_other_objectives_is_refused(memory: BaseStorage) ->
 
 def test_the_studies_of_a_storage_are_listed_by_name(memory: BaseStorage) -> None:
     for name in ("b", "a"):
-        Ledger.open(memory, {"name": name}, {}, SPACE, RandomSampler())
+        Ledger.open(memory, {"name": name}, {}, SPACE, sampler())
     assert study_names(memory) == ["a", "b"]
 
 
