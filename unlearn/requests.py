@@ -1,5 +1,6 @@
 """Forget requests: which training samples have to go (D_f), and which stay (D_r)."""
 
+import csv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,8 +91,9 @@ def read_indices(file: Path) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Read training indices from a file.
 
     `.npy` holds a one-dimensional integer array. Anything else is text with one index per line
-    or several separated by commas or blanks; `#` starts a comment. A CSV file may begin with a
-    header line: the column called `index` counts, or else the first.
+    or several separated by commas or blanks; `#` starts a comment. A CSV file with several columns
+    begins with a header that calls one of them `index`; with a single column it needs none. Nothing
+    is guessed: a line taken for a header by mistake would be a person who is not forgotten.
 
     Raises:
         InputError: the file is missing, or something in it is not an index.
@@ -132,17 +134,22 @@ def _parse(text: str, file: Path) -> list[int]:
 
 
 def _parse_csv(text: str, file: Path) -> list[int]:
-    import csv
-
-    rows = [
-        (number, [cell.strip() for cell in row])
-        for number, row in enumerate(csv.reader(text.splitlines()), start=1)
-        if any(cell.strip() for cell in row)
-    ]
+    try:
+        rows = [
+            (number, [cell.strip() for cell in row])
+            for number, row in enumerate(csv.reader(text.splitlines()), start=1)
+            if any(cell.strip() for cell in row)
+        ]
+    except csv.Error as error:
+        raise InputError(f"{file} is not valid CSV: {error}", "correct the file") from None
     column = 0
-    if rows and not _is_integer(rows[0][1][0]):
-        header = rows.pop(0)[1]
-        column = header.index("index") if "index" in header else 0
+    if rows and "index" in rows[0][1]:
+        column = rows.pop(0)[1].index("index")
+    elif any(len(row) > 1 for _, row in rows):
+        raise InputError(
+            f"{file} has several columns, and none is called 'index'",
+            "begin it with a line of column names, one of them index",
+        )
     return [
         _integer(row[column] if column < len(row) else "", file, number) for number, row in rows
     ]
@@ -155,13 +162,16 @@ def _is_integer(word: str) -> bool:
 def _integer(word: str, file: Path, line: int) -> int:
     if not _is_integer(word):
         raise InputError(f"line {line} of {file}: {word!r} is not an index", RANGE_REMEDY)
-    if abs(int(word)) > LARGEST:
-        raise _outside(int(word), file)
+    # Python refuses to convert thousands of digits, so their number is looked at first.
+    if len(word) > len(str(LARGEST)) or int(word) > LARGEST:
+        raise _outside(word, file)
     return int(word)
 
 
-def _outside(index: int, file: Path) -> InputError:
-    return InputError(f"{file} lists index {index}, beyond any data set", RANGE_REMEDY)
+def _outside(index: int | str, file: Path) -> InputError:
+    shown = str(index)
+    shown = shown if len(shown) <= 40 else f"{shown[:40]}…"
+    return InputError(f"{file} lists index {shown}, beyond any data set", RANGE_REMEDY)
 
 
 def _draw(candidates: Tensor, fraction: float, seed: int) -> Tensor:

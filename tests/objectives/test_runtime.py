@@ -90,11 +90,12 @@ class Probe:
 
 
 def test_calibration_takes_the_median_of_the_rounds_after_a_warm_up() -> None:
-    # 0.5 s per step and 0.01 s per sample, among slow moments and a slow first round.
+    # 0.5 s per step and 0.01 s per sample, after a slow warm-up and but for one slow moment each.
     few, many = Work(2, 100), Work(10, 100)
     log: list[Work] = []
+    steady = [2.0] * ROUNDS, [6.0] * ROUNDS
     units = calibrate(
-        [Probe(few, [60, 2, 2, 9, 2, 9], log), Probe(many, [90, 6, 99, 6, 99, 6], log)]
+        [Probe(few, [60, 9, *steady[0]], log), Probe(many, [90, 6, 99, *steady[1]], log)]
     )
     assert units["train"].step == pytest.approx(0.5)
     assert units["train"].sample == pytest.approx(0.01)

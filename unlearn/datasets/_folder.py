@@ -55,7 +55,9 @@ def load_folder(path: Path, seed: int, train_limit: int | None, test_limit: int 
 def _classes(part: Path) -> list[str]:
     if not part.is_dir():
         raise InputError(f"there is no folder {part}", LAYOUT)
-    classes = sorted(entry.name for entry in part.iterdir() if entry.is_dir())
+    classes = sorted(
+        entry.name for entry in part.iterdir() if entry.is_dir() and not entry.name.startswith(".")
+    )
     if len(classes) < 2:
         raise InputError(f"{part} holds {len(classes)} class folders, fewer than 2", LAYOUT)
     return classes

@@ -63,8 +63,11 @@ class ConMUConfig:
                     raise ValueError(f"{name} must be positive")
             elif name != "mu" and value < 0:
                 raise ValueError(f"{name} must not be negative")
-        if self.pruning_rate >= 1:
-            raise ValueError("pruning_rate must be under 1")
+        for name in ("pruning_rate", "momentum"):
+            if getattr(self, name) >= 1:
+                raise ValueError(f"{name} must be under 1")
+        if self.batch_size < 2:
+            raise ValueError("batch_size must be 2 or more, for the sake of batch norm")
 
     @property
     def fine_tuning(self) -> Recipe:
