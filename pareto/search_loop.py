@@ -1,6 +1,8 @@
 """The search: brings a study to its budget of complete trials, whatever happens on the way."""
 
+import os
 import signal
+import sys
 import threading
 import time
 from collections import Counter
@@ -173,9 +175,11 @@ class _StopRequest:
             return
         signals = (signal.SIGINT, signal.SIGTERM)
         before = [signal.signal(number, self._handle) for number in signals]
+        hook, sys.unraisablehook = sys.unraisablehook, _interrupt_again
         try:
             yield
         finally:
+            sys.unraisablehook = hook
             for number, handler in zip(signals, before, strict=True):
                 signal.signal(number, handler)
 
@@ -183,6 +187,14 @@ class _StopRequest:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
+
+
+def _interrupt_again(lost: "sys.UnraisableHookArgs") -> None:
+    """Python drops what a signal handler raises in a finaliser; then the signal comes again."""
+    if issubclass(lost.exc_type, KeyboardInterrupt):
+        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+    else:
+        sys.__unraisablehook__(lost)
 
 
 class _Source:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
@@ -140,6 +141,7 @@ class _Worker:
         process = context.Process(target=_work, args=(theirs,), daemon=True)
         # The terminal sends Ctrl-C to every process, and what it means is for the driver to say.
         # A blocked signal stays blocked in the child, from its first moment on.
+        resource_tracker.ensure_running()  # a helper of Python's, whose start unblocks the signal
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
             process.start()

@@ -78,8 +78,8 @@ class Program:
         try:
             code = self.process.wait(timeout=SECONDS)
         except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            raise
+            said = self._err.read_text("utf-8")
+            raise AssertionError(f"it does not end; it has said:\n{said}") from None
         return Ending(code, self._out.read_text("utf-8"), self._err.read_text("utf-8"))
 
 

@@ -1,5 +1,6 @@
 """Trials that do what their parameters say, and a source that remembers what came of them."""
 
+import multiprocessing
 import os
 import signal
 import time
@@ -8,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pareto.engines import PoolEngine
 from pareto.engines.local import RunTrial
 from pareto.outcome import Failure, Outcome, Ticket
 
@@ -91,3 +93,18 @@ class ListedTrials:
     def result(self, number: int) -> Outcome | Failure:
         """What came of one ticket."""
         return next(result for ticket, result in self.results if ticket.number == number)
+
+
+def run_while_interrupted(folder: str) -> None:
+    """Run three trials while the workers are sent what a terminal sends for Ctrl-C."""
+
+    def interrupt_the_workers() -> None:
+        for worker in multiprocessing.active_children():
+            assert worker.pid is not None
+            os.kill(worker.pid, signal.SIGINT)
+
+    source = ListedTrials.of(*[f"meet in {folder}"] * 2, "run")
+    source.on_next = interrupt_the_workers
+    PoolEngine([make_runner, make_runner]).run(source)
+    outcomes = [result for _, result in source.results if isinstance(result, Outcome)]
+    print(len(outcomes), "outcomes")
