@@ -108,8 +108,8 @@ def _create(file: Path) -> None:
         storage.engine.dispose()
         with closing(sqlite3.connect(draft)) as connection:
             connection.execute("pragma journal_mode = wal")  # a lasting property of the file
-        if file.exists():
-            draft.replace(file)  # it was empty
+        if file.exists() and file.stat().st_size == 0:
+            draft.replace(file)
             return
         with suppress(FileExistsError):  # another driver was quicker: its storage is as good
             file.hardlink_to(draft)

@@ -21,8 +21,8 @@ settings.load_profile("pareto")
 TRIALS = 13
 """Of the finished study: TPE proposes from its own model after ten."""
 
-SLOW_EPOCHS = 40
-"""Of fine-tuning: half a second a trial, or more."""
+SLOW_EPOCHS = 30
+"""Of fine-tuning: a third of a second a trial, or more."""
 
 
 class Tiny(NamedTuple):

@@ -168,7 +168,9 @@ def test_processes_that_create_a_storage_at_once_all_end_up_in_one(url: str) -> 
 
 
 def test_a_storage_created_by_someone_else_in_the_meantime_is_kept(file: Path, url: str) -> None:
-    create_study((url, "known"))
+    other = storage.connect(url, writable=True)
+    optuna.create_study(study_name="known", storage=other)
+    other.engine.dispose()
     storage._create(file)
     assert optuna.get_all_study_names(storage.connect(url, writable=False)) == ["known"]
 

@@ -194,18 +194,6 @@ def workers(program: Program) -> list[psutil.Process]:
     return found
 
 
-def test_an_interrupt_from_a_terminal_while_workers_start_stops_cleanly(
-    home: Home, start: Start
-) -> None:
-    program = start(home.folder, *RESUME, "50", "--workers", "2")
-    program.wait_until(lambda: bool(workers(program)))
-    os.killpg(program.process.pid, signal.SIGINT)  # a terminal sends it to every process
-    ending = program.end()
-    assert ending.code == 130
-    assert "Traceback" not in ending.err
-    assert "RUNNING" not in home.states()
-
-
 def test_two_drivers_at_once_share_the_budget_exactly(slow_home: Home, start: Start) -> None:
     programs = [start(slow_home.folder, *RESUME, "8", "--workers", "1") for _ in range(2)]
     assert [program.end().code for program in programs] == [0, 0]

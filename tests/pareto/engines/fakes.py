@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -96,15 +97,21 @@ class ListedTrials:
 
 
 def run_while_interrupted(folder: str) -> None:
-    """Run three trials while the workers are sent what a terminal sends for Ctrl-C."""
+    """Run three trials while the workers are sent what a terminal sends for Ctrl-C, from their
+    first moment on."""
+    ended = threading.Event()
 
     def interrupt_the_workers() -> None:
-        for worker in multiprocessing.active_children():
-            assert worker.pid is not None
-            os.kill(worker.pid, signal.SIGINT)
+        while not ended.wait(0.01):
+            for worker in multiprocessing.active_children():
+                if worker.pid is not None:
+                    os.kill(worker.pid, signal.SIGINT)
 
     source = ListedTrials.of(*[f"meet in {folder}"] * 2, "run")
-    source.on_next = interrupt_the_workers
+    thread = threading.Thread(target=interrupt_the_workers)
+    thread.start()
     PoolEngine([make_runner, make_runner]).run(source)
+    ended.set()
+    thread.join()
     outcomes = [result for _, result in source.results if isinstance(result, Outcome)]
     print(len(outcomes), "outcomes")
