@@ -14,24 +14,22 @@ def rows(file: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(file.read_text().splitlines()))
 
 
-def test_a_picture_and_two_tables_are_written(finished: Home, tmp_path: Path) -> None:
-    written = write_reports(finished.study(), tmp_path / "tiny")
+def test_a_picture_and_two_tables_are_written_and_older_ones_replaced(
+    finished: Home, tmp_path: Path
+) -> None:
+    (tmp_path / "front.csv").write_text("old")
+    written = write_reports(finished.study(), tmp_path)
     assert [file.name for file in written] == ["front.png", "front.csv", "trials.csv"]
-    assert sorted((tmp_path / "tiny").iterdir()) == sorted(written)
-    with Image.open(tmp_path / "tiny" / "front.png") as picture:
+    assert sorted(tmp_path.iterdir()) == sorted(written)
+    assert rows(tmp_path / "front.csv")
+    with Image.open(tmp_path / "front.png") as picture:
         picture.verify()
 
 
 def test_the_tables_hold_what_the_study_holds(finished: Home, tmp_path: Path) -> None:
     study = finished.study()
-    _, front, trials = write_reports(study, tmp_path)
+    _, front, trials = write_reports(study, tmp_path / "new")
     assert [int(row["number"]) for row in rows(front)] == [t.number for t in study.front()]
     assert [int(row["number"]) for row in rows(trials)] == list(range(TRIALS))
     for row, trial in zip(rows(trials), study.trials(), strict=True):
         assert trial.values == (float(row["ta"]), float(row["frm"]), float(row["rte"]))
-
-
-def test_older_files_are_replaced(finished: Home, tmp_path: Path) -> None:
-    (tmp_path / "front.csv").write_text("old")
-    write_reports(finished.study(), tmp_path)
-    assert rows(tmp_path / "front.csv")

@@ -31,8 +31,8 @@ def test_the_front_of_a_search_is_drawn(finished: Home, tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("rows", [[(80, 0.5, 2)], [(80, 0.5, 2)] * 3, [(80, 0.5, 2), (70, 0.4, 3)]])
-def test_few_or_equal_trials_are_drawn_too(
+@pytest.mark.parametrize("rows", [[(80, 0.5, 2)], [(80, 0.5, 2)] * 3])
+def test_a_single_trial_or_equal_ones_are_drawn_too(
     rows: list[tuple[float, float, float]], tmp_path: Path
 ) -> None:
     ledger: Ledger = open_ledger(InMemoryStorage())

@@ -43,8 +43,10 @@ def store(url: str, name: str, *rows: tuple[float, float, float] | None) -> None
 ROWS = ((90, 0.2, 30), None, (80, 0.8, 20), (70, 0.7, 25), (60, 0.3, 10), (80, 0.8, 20))
 
 
-@pytest.fixture
-def study(url: str) -> Study:
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """The only study of its storage. Not to be changed."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('one')}/studies.db"
     store(url, "one", *ROWS)
     return open_study("one", url)
 
@@ -101,14 +103,13 @@ def test_a_study_without_trials_has_an_empty_front(url: str) -> None:
     assert (study.front(), study.marks(), study.hypervolume()) == ([], {}, 0)
 
 
-def test_the_only_study_needs_no_name(study: Study, url: str) -> None:
-    assert open_study(None, url).name == "one"
+def test_the_only_study_needs_no_name(study: Study) -> None:
+    assert open_study(None, study.storage).name == "one"
 
 
 @pytest.mark.parametrize("name", [None, "three"])
-def test_an_unknown_study_is_refused_with_those_there_are(
-    study: Study, url: str, name: str | None
-) -> None:
+def test_an_unknown_study_is_refused_with_those_there_are(url: str, name: str | None) -> None:
+    store(url, "one")
     store(url, "two")
     with pytest.raises(InputError) as caught:
         open_study(name, url)
