@@ -1,9 +1,9 @@
 """Who runs a trial, and whether they still do.
 
 A running trial carries a lease: which process drives it, and a beat that the process renews. A
-driver on this machine is looked up in the process table. Of a driver elsewhere only the beat is
-known: if it has not changed for `LEASE_SECONDS` by our own clock, the driver is gone. No two clocks
-are compared.
+driver on this machine whose process has ended is gone at once. Any other, wherever it runs, counts
+as gone when its beat has not changed for `LEASE_SECONDS` by our own clock; if it was only stopped,
+its late report is refused. No two clocks are compared.
 """
 
 import os

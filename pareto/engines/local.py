@@ -187,6 +187,7 @@ def _work(connection: Connection) -> None:
         connection.send(_ALIVE)
         payload: bytes = connection.recv()
         try:
+            # From our own driver through its own pipe: never from a file or a stranger.
             run_trial: RunTrial = pickle.loads(payload)()
         except Exception as error:
             connection.send(Failure(f"{type(error).__name__}: {error}"))

@@ -60,5 +60,5 @@ def _attend(
     try:
         barrier.wait(SECONDS)
         queue.put((position, work(argument), ""))
-    except BaseException:
+    except BaseException:  # whatever ends a child is told to the test, which raises it
         queue.put((position, None, traceback.format_exc()))
