@@ -1,25 +1,18 @@
 """Endings that are nobody's mistake in what was asked: exit code 1."""
 
+from unlearn.errors import UserFacingError
 
-class SearchError(Exception):
-    """The input was right, but the work could not be done.
 
-    Args:
-        problem: one line saying what went wrong.
-        remedy: one line saying what to do about it.
-    """
-
-    def __init__(self, problem: str, remedy: str) -> None:
-        super().__init__(problem, remedy)
-        self.problem = problem
-        self.remedy = remedy
-
-    def __str__(self) -> str:
-        return self.problem
+class SearchError(UserFacingError):
+    """The input was right, but the work could not be done."""
 
 
 class EngineError(SearchError):
     """The engine itself cannot work, as opposed to a trial that fails."""
+
+
+class StorageError(SearchError):
+    """A storage that was opened does not keep what it is given any more."""
 
 
 class OnlyFailures(SearchError):

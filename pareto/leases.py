@@ -2,8 +2,9 @@
 
 A running trial carries a lease: which process drives it, and a beat that the process renews. A
 driver on this machine whose process has ended is gone at once. Any other, wherever it runs, counts
-as gone when its beat has not changed for `LEASE_SECONDS` by our own clock; if it was only stopped,
-its late report is refused. No two clocks are compared.
+as gone when its beat has not changed for `LEASE_SECONDS` in which we looked, by our own clock; if
+it was only stopped, its late report is refused. No two clocks are compared, and the time in which
+nobody could look, because the storage did not answer, does not count.
 """
 
 import os
@@ -21,6 +22,8 @@ BEAT_SECONDS = 5.0
 LEASE_SECONDS = 30.0
 UNSIGNED_SECONDS = 3.0
 """How long a trial may run before its driver has signed the lease: it does so at once."""
+LOOK_SECONDS = 15.0
+"""How much of the time between two looks counts: long enough for a driver to beat."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +51,21 @@ class Driver:
         return {**asdict(self), "beat": time.time()}
 
 
+@dataclass(frozen=True)
+class _Look:
+    """What was seen of a lease, when by our clock, and for how many seconds it had not changed."""
+
+    beat: float | None
+    when: float
+    silent: float = 0.0
+
+
 class LeaseWatch:
     """Tells running trials whose driver is gone from those that are looked after."""
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
-        self._seen: dict[int, tuple[float | None, float]] = {}
+        self._seen: dict[int, _Look] = {}
 
     def forget_all_but(self, running: Container[int]) -> None:
         """Forget trials that don't run: should they run again, it is another run."""
@@ -74,19 +86,17 @@ class LeaseWatch:
             and not _is_alive(lease["pid"], lease["started"])
         ):
             return True
-        beat = None if lease is None else lease["beat"]
-        now = time.monotonic()
-        first_seen = number not in self._seen
-        last_beat, since = self._seen.get(number, (beat, now))
-        if beat != last_beat:
-            self._seen[number] = (beat, now)
-            return False
-        self._seen[number] = (beat, since)
-        if first_seen:
+        beat, now = None if lease is None else lease["beat"], time.monotonic()
+        last = self._seen.get(number)
+        if last is None:
+            self._seen[number] = _Look(beat, now)
             return None
-        if now - since >= (UNSIGNED_SECONDS if lease is None else LEASE_SECONDS):
-            return True
-        return None
+        if beat != last.beat:
+            self._seen[number] = _Look(beat, now)
+            return False
+        silent = last.silent + min(now - last.when, LOOK_SECONDS)
+        self._seen[number] = _Look(beat, now, silent)
+        return True if silent >= (UNSIGNED_SECONDS if lease is None else LEASE_SECONDS) else None
 
 
 def _is_alive(pid: int, started: float) -> bool:

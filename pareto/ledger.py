@@ -8,13 +8,15 @@ only their own trials, through this file; workers never touch the storage.
 | `definition` | the whole definition |
 | `identity` | what every later opening has to agree on |
 | `reference`, `original` | figures of the retrained models and of θ_o |
+| `fingerprint` | of the models, scores and proxies that the study was begun with |
 | `unit_times` | the calibration of the runtime, by phase |
+| `calibrated_on` | where that was measured |
 | `validation-N` | what came of running trial N again |
 
 | attribute of a trial | holds |
 | --- | --- |
 | `metrics` | every figure by name |
-| `run` | seed, phases, sizes, flags, host, device, versions, wall time |
+| `run` | seed, phases, flags, fingerprint, host, device, versions |
 | `lease` | who drives it while it runs |
 | `reason`, `traceback` | why it failed |
 | `retry_of`, `attempt` | the trial it repeats, and how often that was tried |

@@ -1,8 +1,8 @@
 """What every trial of a study shares: data, θ_o, retrained reference, scores, proxies."""
 
+import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass, field, replace
 
 import torch
 
@@ -116,6 +116,8 @@ class Prepared:
 
     Attributes:
         test: the half of the test data that everything here is scored on.
+        fingerprint: of all tensors that trials depend on: the same iff these are, bit for bit,
+            wherever they were made.
     """
 
     material: Material
@@ -124,17 +126,22 @@ class Prepared:
     original_figures: Evaluation
     reference: Reference
     precomputed: Precomputed | None
+    fingerprint: str
 
     def with_reference(self, stored: Mapping[str, object]) -> "Prepared":
         """The same, measured against the reference that the study was begun with."""
         return replace(self, reference=Reference.from_dict(stored))
 
 
-def open_workspace(material: Material, parent: Path, announce: Announce) -> Workspace:
-    """A study's workspace; studies that differ only in what they search share one."""
+def open_workspace(material: Material, place: str, announce: Announce) -> Workspace:
+    """A study's workspace; studies that differ only in what they search share one.
+
+    Raises:
+        InputError: nothing can be kept at that place.
+    """
     shared = ("name", "method.", "space.", "objectives.runtime")
     depends_on = {k: v for k, v in material.identity().items() if not k.startswith(shared)}
-    return Workspace(parent, depends_on, announce)
+    return Workspace(place, depends_on, announce)
 
 
 def prepare(
@@ -148,6 +155,9 @@ def prepare(
 
     Args:
         test: the half of the test data to score on.
+
+    Raises:
+        InputError: the workspace cannot be read or written.
     """
     builder = _Builder(material, workspace, device, announce)
     original = builder.original()
@@ -161,6 +171,7 @@ def prepare(
         evaluate(problem.original, sets, attack),
         builder.reference(problem, sets),
         builder.precomputed(problem) if material.definition.method["name"] == "conmu" else None,
+        builder.fingerprint(),
     )
 
 
@@ -170,6 +181,7 @@ class _Builder:
     workspace: Workspace
     device: torch.device
     announce: Announce
+    fingerprints: dict[str, str] = field(default_factory=dict)
 
     @property
     def definition(self) -> Definition:
@@ -188,7 +200,7 @@ class _Builder:
             )
             return Artifact(_on_cpu(model.state_dict()))
 
-        return dict(self.workspace.get("original", build).tensors)
+        return dict(self._get("original", build).tensors)
 
     def reference(self, problem: Problem, sets: EvaluationSets) -> Reference:
         """R models retrained on D_r with θ_o's recipe and seeds of their own."""
@@ -217,16 +229,16 @@ class _Builder:
                 )
             return Artifact(_on_cpu(model.state_dict()), {"seconds": stopwatch.seconds})
 
-        return self.workspace.get(f"retrained-{run}", build)
+        return self._get(f"retrained-{run}", build)
 
     def precomputed(self, problem: Problem) -> Precomputed:
         """EL2N scores, and the proxy after every number of epochs that the search may ask for."""
         config = self.definition.config({})
         longest = self.definition.longest_delta()
-        scores = self.workspace.get(
+        scores = self._get(
             f"scores-{config.pruning_rate}", lambda: self._scores(problem, config.pruning_rate)
         )
-        proxies = self.workspace.get(f"proxies-{longest}", lambda: self._proxies(problem, longest))
+        proxies = self._get(f"proxies-{longest}", lambda: self._proxies(problem, longest))
         states: list[StateDict] = [{} for _ in range(longest + 1)]
         for key, tensor in proxies.tensors.items():
             epoch, name = key.split("/", 1)
@@ -239,6 +251,16 @@ class _Builder:
             proxies=states,
             proxy_training=[_phase(note) for note in proxies.notes["training"]],
         )
+
+    def fingerprint(self) -> str:
+        """Of all artifacts that were asked for so far; not of the times that they took."""
+        listed = "\n".join(f"{name} {of}" for name, of in sorted(self.fingerprints.items()))
+        return hashlib.sha256(listed.encode()).hexdigest()[:16]
+
+    def _get(self, name: str, build: Callable[[], Artifact]) -> Artifact:
+        artifact = self.workspace.get(name, build)
+        self.fingerprints[name] = artifact.fingerprint()
+        return artifact
 
     def _scores(self, problem: Problem, pruning_rate: float) -> Artifact:
         self.announce("scoring the samples")

@@ -5,6 +5,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pareto import storages
 from pareto.front import DIRECTIONS, OBJECTIVES
 from pareto.ledger import Trial
 from pareto.study import Study
@@ -39,7 +40,7 @@ def study_summary(study: Study) -> dict[str, Any]:
     """A study as JSON."""
     return {
         "study": study.name,
-        "storage": study.storage,
+        "storage": storages.shown(study.storage),
         "objectives": list(OBJECTIVES),
         "directions": list(DIRECTIONS),
         "reference": dict(study.reference),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pareto import storage as storages
+from pareto import storages
 from pareto.choice import Pick, choose
 from pareto.front import DIRECTIONS, extremes, hypervolume, knee, non_dominated
 from pareto.ledger import Ledger, Trial, study_names
@@ -35,6 +35,11 @@ class Study:
     def original(self) -> Mapping[str, float]:
         """TA, FA, RA and MIA of θ_o, in percent; empty until the study is prepared."""
         return self._note("original")
+
+    @property
+    def calibrated_on(self) -> Mapping[str, Any]:
+        """Where the runtime was calibrated: `host`, `device`, `versions`; empty if it was not."""
+        return self._note("calibrated_on")
 
     def validation(self, number: int) -> Mapping[str, Any] | None:
         """What came of running a trial again, if that was done; see `pareto.validation`."""
@@ -133,9 +138,12 @@ def open_study(name: str | None, url: str = storages.DEFAULT_URL) -> Study:
     if name is None and len(names) == 1:
         name = names[0]
     if name not in names:
+        place = storages.shown(url)
         listed = ", ".join(names) or "none"
         raise InputError(
-            f"there is no study {name!r} in {url}" if name else f"{url} holds {len(names)} studies",
+            f"there is no study {name!r} in {place}"
+            if name
+            else f"{place} holds {len(names)} studies",
             f"name one with --study; it holds {listed}",
         )
     return Study(Ledger(storage, name), url)

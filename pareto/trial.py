@@ -3,7 +3,7 @@
 import platform
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from importlib.metadata import version
@@ -16,6 +16,7 @@ from objectives.evaluation import Evaluation, evaluate
 from objectives.frm import frm_score, is_degenerate
 from objectives.reference import Reference
 from objectives.runtime import UnitTime, calibrate, calibrated_seconds
+from pareto.devices import use_one_thread
 from pareto.outcome import Failure, Outcome, Ticket
 from pareto.preparation import Prepared
 from pareto.space import at_fraction
@@ -24,6 +25,14 @@ from unlearn.stopwatch import Stopwatch
 
 PROBES = (0.05, 0.1, 0.2, 0.35, 0.6)
 """Where in the search space the runtime is calibrated, from low ends to high ends."""
+
+
+def make_runner(
+    prepared: Prepared, unit_times: Mapping[str, UnitTime] | None, device: torch.device
+) -> Callable[[Ticket], Outcome | Failure]:
+    """What a worker runs a study's trials with; see `TrialRunner`."""
+    use_one_thread()
+    return TrialRunner(prepared, device, unit_times).run
 
 
 class TrialRunner:
@@ -41,6 +50,7 @@ class TrialRunner:
         """
         self._definition = prepared.material.definition
         self._reference = prepared.reference
+        self._fingerprint = prepared.fingerprint
         self._unit_times = unit_times
         self._device = device
         self._problem = prepared.material.problem(prepared.original, device)
@@ -58,7 +68,10 @@ class TrialRunner:
         try:
             return self._run(ticket)
         except Exception as error:
-            return Failure(describe(error), "".join(traceback.format_exception(error)))
+            failure = Failure(describe(error), "".join(traceback.format_exception(error)))
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()  # perhaps it lacked memory: leave none of it taken
+        return failure
 
     def _run(self, ticket: Ticket) -> Outcome:
         started = time.perf_counter()
@@ -88,6 +101,7 @@ class TrialRunner:
             },
             run={
                 "seed": ticket.seed,
+                "fingerprint": self._fingerprint,
                 "phases": {name: asdict(phase) for name, phase in stopwatch.phases.items()},
                 "flags": flags,
                 **environment(self._device),

@@ -11,17 +11,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pareto import storage as storages
-from pareto.devices import choose_devices, use_one_thread
+from pareto import groundwork, storages
+from pareto.devices import choose_devices
+from pareto.engines import Announce, SerialEngine
 from pareto.errors import TrialFails
 from pareto.front import OBJECTIVES
 from pareto.ledger import Ledger
 from pareto.outcome import Failure, Ticket
-from pareto.preparation import Announce, Material, open_workspace, prepare
-from pareto.search_loop import find_definition, prepare_study
+from pareto.preparation import Material, open_workspace, prepare
+from pareto.search_loop import find_definition
 from pareto.study import Study
 from pareto.trial import TrialRunner
-from pareto.workspace import DEFAULT_FOLDER
+from studies.defaults import WORKSPACE
 from unlearn.errors import InputError
 from unlearn.seeds import derive_seed
 
@@ -85,7 +86,7 @@ def validate(
     *,
     repeats: int,
     device: str = "auto",
-    workspace: Path = DEFAULT_FOLDER,
+    workspace: str | Path = WORKSPACE,
     announce: Announce = lambda _message: None,
 ) -> Validation:
     """Run a complete trial again: once as it was, and `repeats` times afresh on the report half.
@@ -103,20 +104,18 @@ def validate(
             "see `pareto-search show` for the numbers",
         )
     place = choose_devices(device)[0]
-    use_one_thread()
     definition = find_definition(study.name, study.storage)
     material = Material.load(definition)
     ledger = Ledger(storages.connect(study.storage, writable=True), study.name)
     ledger.refuse_difference(material.identity())
-    prepared, unit_times = prepare_study(ledger, material, workspace, place, announce)
+    ground = groundwork.lay(ledger, SerialEngine(place), material, str(workspace), announce)
     announce(f"running trial {number} again")
-    replayed = _run(
-        TrialRunner(prepared, place, unit_times), Ticket(number, trial.params, trial.run["seed"])
-    )
-    opened = open_workspace(material, workspace, announce)
+    runner = TrialRunner(ground.prepared, place, ground.unit_times)
+    replayed = _run(runner, Ticket(number, trial.params, trial.run["seed"]))
+    opened = open_workspace(material, str(workspace), announce)
     with opened.lock():
         report = prepare(material, material.report, opened, place, announce)
-    runner = TrialRunner(replace(report, precomputed=None), place, unit_times)
+    runner = TrialRunner(replace(report, precomputed=None), place, ground.unit_times)
     runs = []
     for repeat in range(repeats):
         announce(f"fresh repeat {repeat + 1} of {repeats}")

@@ -1,22 +1,19 @@
-"""What is computed once per study, kept on disk: safetensors with checksums, nothing pickled."""
+"""What is computed once per study, kept for it: safetensors with checksums, nothing pickled."""
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
-from unlearn.errors import InputError
-
-DEFAULT_FOLDER = Path("pareto-search-workspace")
+from pareto.places import Place
+from pareto.workspace_lock import locked
 
 
 @dataclass(frozen=True)
@@ -26,36 +23,47 @@ class Artifact:
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
 
-
-def check_folder(folder: Path) -> None:
-    """Make sure that a folder is there or can be made, without making it.
-
-    Raises:
-        InputError: it cannot.
-    """
-    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
-        raise InputError(f"cannot write into {nearest}", "choose a folder that can be written")
+    def fingerprint(self) -> str:
+        """A SHA-256 over the tensors' names, types, shapes and bits, whatever their order."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.tensors.items()):
+            digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+            digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
 
 
 class Workspace:
-    """A folder of artifacts that belong together, named after a hash of what they depend on."""
+    """Artifacts that belong together, in a folder named after a hash of what they depend on.
+
+    An artifact counts only with its seal, the checksum of its bytes. Should two programs write one
+    at the same time, what is left is the work of one of them, or is damaged; never a mixture. They
+    may still read artifacts of each other. These differ as machines do: in the last bits, and in
+    the notes of how long something took.
+
+    Attributes:
+        key: the hash.
+    """
 
     def __init__(
-        self, parent: Path, depends_on: Mapping[str, Any], warn: Callable[[str], None]
+        self, place: str, depends_on: Mapping[str, Any], warn: Callable[[str], None]
     ) -> None:
-        key = hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()[:16]
-        self.folder = parent / key
-        self._warn = warn
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise _unwritable(self.folder, error) from None
+        """
+        Args:
+            place: a folder, or a URL that fsspec has a driver for.
+            warn: told of damage, and of what there is to wait for.
 
-    def lock(self) -> AbstractContextManager[Any]:
-        """Hold it while building, so that others wait instead of doing the same. The system
-        releases it when its holder dies."""
-        return FileLock(self.folder / "lock")
+        Raises:
+            InputError: nothing can be kept there. Every method raises it as well.
+        """
+        self.key = hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()[:16]
+        self._place = Place(place)
+        self._warn = warn
+        self._place.make_folder(self.key)
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Hold it while building, so that others wait instead of doing the same. It is free again
+        when its holder dies."""
+        return locked(self._place, self.key, self._warn)
 
     def get(self, name: str, build: Callable[[], Artifact]) -> Artifact:
         """The artifact called `name`: read if it is there and intact, built and kept otherwise."""
@@ -68,45 +76,34 @@ class Workspace:
 
     def _read(self, name: str) -> Artifact | None:
         file, seal = self._files(name)
-        try:
-            expected = seal.read_text()
-            if hashlib.sha256(file.read_bytes()).hexdigest() == expected:
-                with safe_open(file, framework="pt") as content:
-                    tensors = {key: content.get_tensor(key) for key in content.keys()}  # noqa: SIM118
-                    return Artifact(tensors, json.loads(content.metadata()["notes"]))
-        except FileNotFoundError:
-            if not file.exists() or not seal.exists():
-                return None  # never finished
-        except (OSError, SafetensorError, ValueError, KeyError, TypeError):
-            pass  # said below: whatever is wrong with it, it is made again
-        self._warn(f"{file} is damaged and is made again")
+        expected = self._place.read(seal)
+        content = None if expected is None else self._place.read(file)
+        if content is None:
+            return None  # never finished
+        if _seal(content) == expected:
+            try:
+                return _parsed(content)
+            except (SafetensorError, ValueError, KeyError, TypeError):
+                pass  # said below: whatever is wrong with it, it is made again
+        self._warn(f"{self._place}/{file} is damaged and is made again")
         return None
 
     def _write(self, name: str, artifact: Artifact) -> None:
         file, seal = self._files(name)
         content = save(dict(artifact.tensors), metadata={"notes": json.dumps(artifact.notes)})
-        try:
-            # The seal comes last: without it the file does not count.
-            seal.unlink(missing_ok=True)
-            _replace(file, content)
-            _replace(seal, hashlib.sha256(content).hexdigest().encode())
-        except OSError as error:
-            raise _unwritable(file, error) from None
+        # The seal comes last: without it the file does not count.
+        self._place.remove(seal)
+        self._place.write(file, content)
+        self._place.write(seal, _seal(content))
 
-    def _files(self, name: str) -> tuple[Path, Path]:
-        return self.folder / f"{name}.safetensors", self.folder / f"{name}.sha256"
+    def _files(self, name: str) -> tuple[str, str]:
+        return f"{self.key}/{name}.safetensors", f"{self.key}/{name}.sha256"
 
 
-def _replace(file: Path, content: bytes) -> None:
-    draft = file.with_name(f".{file.name}.draft")
-    with draft.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    draft.replace(file)
+def _seal(content: bytes) -> bytes:
+    return hashlib.sha256(content).hexdigest().encode()
 
 
-def _unwritable(path: Path, error: OSError) -> InputError:
-    return InputError(
-        f"cannot write {path}: {error.strerror}", "make space there, or correct its permissions"
-    )
+def _parsed(content: bytes) -> Artifact:
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    return Artifact(load(content), json.loads(header["__metadata__"]["notes"]))

@@ -4,9 +4,13 @@ from typing import Literal, get_args
 
 SamplerName = Literal["tpe", "nsga2", "nsga3", "gp", "qmc", "random"]
 SAMPLER_NAMES: tuple[SamplerName, ...] = get_args(SamplerName)
+EngineName = Literal["local", "ray"]
+ENGINE_NAMES: tuple[EngineName, ...] = get_args(EngineName)
 
 STUDY = "digits"
 BUDGET = 200
 SAMPLER: SamplerName = "tpe"
+ENGINE: EngineName = "local"
+WORKSPACE = "pareto-search-workspace"
 MAX_FAILURES = 20
 """Failures in a row, without a success, that stop a search."""

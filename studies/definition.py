@@ -125,6 +125,8 @@ class Definition(_Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Definition":
+        if self.name.endswith(".toml"):
+            raise ValueError(f"name {self.name!r} would be taken for a definition file")
         name = self.method.get("name")
         if not isinstance(name, str) or name not in METHODS:
             raise ValueError(f"method.name must be one of {', '.join(METHODS)}, not {name!r}")

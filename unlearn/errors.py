@@ -1,8 +1,8 @@
-"""The one exception for mistakes in what the user gave us."""
+"""What is told to the user: what is wrong, and what to do about it."""
 
 
-class InputError(Exception):
-    """Something the user supplied is wrong: a flag, a file, a definition, a request.
+class UserFacingError(Exception):
+    """An ending that the user is told of in two lines and without a traceback.
 
     Args:
         problem: one line saying what is wrong, naming the offending thing.
@@ -16,3 +16,7 @@ class InputError(Exception):
 
     def __str__(self) -> str:
         return self.problem
+
+
+class InputError(UserFacingError):
+    """Something the user supplied is wrong: a flag, a file, a definition, a request."""

@@ -10,7 +10,7 @@ from pareto.cli.options import format_option, storage_option
 @format_option
 def list_studies(storage: str, form: str) -> None:
     """List the studies in a storage."""
-    from pareto import storage as storages
+    from pareto import storages
     from pareto.cli.output import plain_table, print_csv, print_json, result_console
     from pareto.ledger import Ledger, study_names
     from pareto.study import Study
@@ -37,7 +37,7 @@ def list_studies(storage: str, form: str) -> None:
     elif form == "csv":
         print_csv(rows)
     else:
-        table = plain_table(storage)
+        table = plain_table(storages.shown(storage))
         for column in ("study", "method", "complete", "failed", "running", "front", "hypervolume"):
             table.add_column(column, justify="left" if column in ("study", "method") else "right")
         for row in rows:

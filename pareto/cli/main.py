@@ -6,13 +6,13 @@ from typing import Any, NoReturn
 
 import click
 
+from pareto.cli.doctor import doctor
 from pareto.cli.list import list_studies
 from pareto.cli.pick import pick
 from pareto.cli.search import search
 from pareto.cli.show import show
 from pareto.cli.validate import validate
-from pareto.errors import SearchError
-from unlearn.errors import InputError
+from unlearn.errors import InputError, UserFacingError
 
 INTERRUPTED = 130
 
@@ -52,7 +52,7 @@ def cli() -> None:
     (FRM) and cost (RTE), and the one that satisfies your requirements."""
 
 
-for command in (search, list_studies, show, pick, validate):
+for command in (search, list_studies, show, pick, validate, doctor):
     cli.add_command(command)
 
 
@@ -74,7 +74,7 @@ def main() -> NoReturn:
     except InputError as error:
         _complain(error.problem, error.remedy)
         code = 2
-    except SearchError as error:
+    except UserFacingError as error:
         _complain(error.problem, error.remedy)
         code = 1
     except (click.Abort, KeyboardInterrupt):

@@ -6,7 +6,8 @@ from typing import Any, TypeVar
 
 import click
 
-from pareto.storage import DEFAULT_URL
+from pareto.storages import DEFAULT_URL, shown
+from studies.defaults import WORKSPACE
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -17,7 +18,9 @@ def storage_option(command: F) -> F:
         metavar="URL",
         default=DEFAULT_URL,
         show_default=True,
-        help="Where studies are kept: sqlite:///FILE.",
+        envvar="PARETO_SEARCH_STORAGE",
+        show_envvar=True,
+        help="Where studies are kept: sqlite:///FILE, journal:///FILE, or the URL of a database.",
     )(command)
 
 
@@ -28,6 +31,24 @@ def device_option(command: F) -> F:
         default="auto",
         show_default=True,
         help="auto, cpu, cuda or cuda:N; auto is every GPU there is, else the CPU.",
+    )(command)
+
+
+def workspace_option(command: F) -> F:
+    return click.option(
+        "--workspace",
+        metavar="PLACE",
+        default=WORKSPACE,
+        show_default=True,
+        help="Folder or URL (s3://…, gs://…) for what is computed once per study.",
+    )(command)
+
+
+def ray_address_option(command: F) -> F:
+    return click.option(
+        "--ray-address",
+        metavar="ADDRESS",
+        help="A running Ray cluster, or auto for this machine's [default: start one here].",
     )(command)
 
 
@@ -58,5 +79,5 @@ def study_command(command: str, study: str, storage: str, *more: object) -> str:
     """A command on a study, as the user can paste it into a shell."""
     words = ["pareto-search", command, "--study", study]
     if storage != DEFAULT_URL:
-        words += ["--storage", storage]
+        words += ["--storage", shown(storage)]
     return shlex.join([*words, *map(str, more)])

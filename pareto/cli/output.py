@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -104,10 +105,31 @@ def study_lines(study: Study) -> list[str]:
             f"Ceiling: FRM {study.reference['ceiling']:.3f}. Above it nothing can be told from"
             " retraining."
         )
+    lines += origin_lines(study)
     flags = [flag for trial in study.front() for flag in trial.run.get("flags", ())]
     if "degenerate_reference" in flags:
         lines.append(
             "A reference figure lies under 1 %: FRM divides that gap by 1 percentage point instead."
+        )
+    return lines
+
+
+def origin_lines(study: Study) -> list[str]:
+    """Where trials come from, if not all from one device and one set of prepared models."""
+    lines = []
+    runs = [trial.run for trial in study.complete()]
+    devices = Counter(f"{run['device']} of {run['host']}" for run in runs)
+    if len(devices) > 1:
+        listed = ", ".join(f"{count} on {device}" for device, count in devices.most_common())
+        lines.append(f"Trials come from {len(devices)} devices: {listed}.")
+        if study.calibrated_on:
+            measured = f"{study.calibrated_on['device']} of {study.calibrated_on['host']}"
+            lines.append(f"RTE is what they would take on {measured}, where it was calibrated.")
+    models = len({run["fingerprint"] for run in runs})
+    if models > 1:
+        lines.append(
+            f"They start from {models} builds of the same models, which differ in the last bits;"
+            " drivers that share a --workspace start from one."
         )
     return lines
 

@@ -13,7 +13,7 @@ from rich.progress import (
 )
 
 from pareto.cli.output import message_console
-from pareto.search_loop import Progress as SearchProgress
+from pareto.trial_feed import Progress as SearchProgress
 
 LINES = 10
 """How many lines tell of the progress where no bar can be drawn."""

@@ -8,10 +8,13 @@ from pareto.cli.options import (
     device_option,
     format_option,
     quiet_option,
+    ray_address_option,
     storage_option,
     study_command,
+    workspace_option,
 )
 from studies import defaults
+from studies.defaults import EngineName
 from unlearn.errors import InputError
 
 
@@ -21,6 +24,7 @@ Examples:
   pareto-search --budget 200
   pareto-search --study digits-class --budget 100
   pareto-search --study mine.toml --sampler nsga2 --workers 4 --format json
+  pareto-search --engine ray --ray-address auto --gpus-per-trial 0.5
 """
 )
 @click.option(
@@ -38,10 +42,29 @@ Examples:
     help="Complete trials in total, over the study's life.",
 )
 @storage_option
+@workspace_option
+@click.option(
+    "--engine",
+    type=click.Choice(defaults.ENGINE_NAMES),
+    default=defaults.ENGINE,
+    show_default=True,
+    help="Where trials run: on this machine, or with Ray.",
+)
 @click.option(
     "--workers", type=click.IntRange(min=1), help="Trials at a time [default: GPUs or cores]."
 )
 @device_option
+@ray_address_option
+@click.option(
+    "--cpus-per-trial",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Cores that Ray reserves for a trial [default: 1].",
+)
+@click.option(
+    "--gpus-per-trial",
+    type=click.FloatRange(min=0),
+    help="GPUs, or share of one, that Ray reserves for a trial [default: 1 if there are any].",
+)
 @click.option(
     "--sampler",
     type=click.Choice(defaults.SAMPLER_NAMES),
@@ -65,8 +88,13 @@ def search(
     study: str,
     budget: int,
     storage: str,
+    workspace: str,
+    engine: EngineName,
     workers: int | None,
     device: str,
+    ray_address: str | None,
+    cpus_per_trial: float | None,
+    gpus_per_trial: float | None,
     sampler: str | None,
     seed: int | None,
     max_failures: int,
@@ -77,7 +105,7 @@ def search(
 
     Run again, or after a crash, it goes on from where the storage stands.
     """
-    from pareto import storage as storages
+    from pareto import storages
 
     storages.exists(storage)  # a wrong URL is said at once, before torch is loaded
 
@@ -103,8 +131,13 @@ def search(
             definition,
             budget,
             storage=storage,
+            workspace=workspace,
+            engine=engine,
             workers=workers,
             device=device,
+            ray_address=ray_address,
+            cpus_per_trial=cpus_per_trial,
+            gpus_per_trial=gpus_per_trial,
             max_failures=max_failures,
             announce=display.announce,
             on_progress=display.update,

@@ -10,6 +10,7 @@ from pareto.cli.options import (
     persisted_study_option,
     quiet_option,
     storage_option,
+    workspace_option,
 )
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ Examples:
     help="Fresh runs on the half of the test data that the search has not seen.",
 )
 @storage_option
+@workspace_option
 @device_option
 @format_option
 @quiet_option
@@ -41,6 +43,7 @@ def validate(
     trial: int,
     repeats: int,
     storage: str,
+    workspace: str,
     device: str,
     form: str,
     quiet: bool,
@@ -62,6 +65,7 @@ def validate(
         trial,
         repeats=repeats,
         device=device,
+        workspace=workspace,
         announce=ProgressDisplay(quiet).announce,
     )
     if form == "json":

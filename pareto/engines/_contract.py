@@ -1,8 +1,17 @@
 """What an engine is given, and what it promises."""
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+import torch
 
 from pareto.outcome import Failure, Outcome, Ticket
+
+T = TypeVar("T")
+Announce = Callable[[str], None]
+RunTrial = Callable[[Ticket], Outcome | Failure]
+MakeRunner = Callable[[torch.device], RunTrial]
+INTERRUPTED = Failure("interrupted", lost=True)
 
 
 class TrialSource(Protocol):
@@ -20,10 +29,30 @@ class TrialSource(Protocol):
 
 
 class Engine(Protocol):
-    """Runs trials until its source is finished and every ticket is reported.
+    """Does work where its workers are.
 
-    A KeyboardInterrupt stops it at once: tickets in hand are reported as lost, workers are ended,
-    and the exception goes on.
+    Attributes:
+        workers: how many trials it runs at a time.
     """
 
-    def run(self, source: TrialSource) -> None: ...
+    workers: int
+
+    def call(self, work: Callable[[torch.device, Announce], T], announce: Announce) -> T:
+        """Do something once, on a device like those that trials run on, with it to itself.
+
+        Args:
+            work: given the device, and whom to tell of its progress.
+        """
+
+    def run(self, source: TrialSource, make_runner: MakeRunner) -> None:
+        """Run trials until the source is finished and every ticket is reported.
+
+        A KeyboardInterrupt stops it at once: tickets in hand are reported as lost, workers are
+        ended, and the exception goes on.
+
+        Args:
+            make_runner: called once by every worker, on its device; has to be picklable.
+
+        Raises:
+            EngineError: no worker can be made.
+        """

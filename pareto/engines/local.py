@@ -13,33 +13,45 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-from pareto.engines._contract import TrialSource
+import torch
+
+from pareto.engines._contract import (
+    INTERRUPTED,
+    Announce,
+    MakeRunner,
+    RunTrial,
+    T,
+    TrialSource,
+)
 from pareto.errors import EngineError
-from pareto.outcome import Failure, Outcome, Ticket
+from pareto.outcome import Failure, Ticket
 
 POLL_SECONDS = 0.2
 MAX_FAILED_STARTS = 3
 REMEDY = "try fewer --workers, or another --device"
 _ALIVE, _READY = "alive", "ready"
 
-RunTrial = Callable[[Ticket], Outcome | Failure]
-INTERRUPTED = Failure("interrupted", lost=True)
-
 
 class SerialEngine:
     """One trial after the other, in this process."""
 
-    def __init__(self, run_trial: RunTrial) -> None:
-        self._run_trial = run_trial
+    workers = 1
 
-    def run(self, source: TrialSource) -> None:
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+
+    def call(self, work: Callable[[torch.device, Announce], T], announce: Announce) -> T:
+        return work(self._device, announce)
+
+    def run(self, source: TrialSource, make_runner: MakeRunner) -> None:
+        run_trial = make_runner(self._device)
         while not source.finished:
             ticket = source.next()
             if ticket is None:
                 time.sleep(POLL_SECONDS)
                 continue
             try:
-                result = self._run_trial(ticket)
+                result = run_trial(ticket)
             except KeyboardInterrupt:
                 source.report(ticket, INTERRUPTED)
                 raise
@@ -52,18 +64,23 @@ class PoolEngine:
     A worker that dies takes its trial with it, which is reported as lost, and is replaced.
     """
 
-    def __init__(self, make_runners: Sequence[Callable[[], RunTrial]]) -> None:
+    def __init__(self, devices: Sequence[torch.device]) -> None:
         """
         Args:
-            make_runners: one per worker, called in the worker; has to be picklable.
+            devices: one per worker; several may share one.
         """
-        # Pickled here and sent as bytes: torch would move tensors through shared memory, of which
-        # containers have little.
-        self._payloads = [pickle.dumps(make_runner) for make_runner in make_runners]
+        self.workers = len(devices)
+        self._devices = devices
         self._failed_starts = 0
 
-    def run(self, source: TrialSource) -> None:
-        workers = [_Worker.spawn(payload) for payload in self._payloads]
+    def call(self, work: Callable[[torch.device, Announce], T], announce: Announce) -> T:
+        return work(self._devices[0], announce)
+
+    def run(self, source: TrialSource, make_runner: MakeRunner) -> None:
+        # Pickled here and sent as bytes: torch would move tensors through shared memory, of which
+        # containers have little.
+        payload = pickle.dumps(make_runner)
+        workers = [_Worker.spawn(payload, device) for device in self._devices]
         try:
             self._run(source, workers)
         except (KeyboardInterrupt, EngineError):
@@ -72,6 +89,8 @@ class PoolEngine:
                     source.report(worker.ticket, INTERRUPTED)
             raise
         finally:
+            for worker in workers:
+                worker.connection.close()  # all at once, for each takes its time to leave
             for worker in workers:
                 worker.end()
 
@@ -103,7 +122,7 @@ class PoolEngine:
                 self._failed_starts += 1
                 if self._failed_starts == MAX_FAILED_STARTS:
                     raise EngineError(f"a worker could not start: it {reason}", REMEDY) from None
-            workers[position] = _Worker.spawn(worker.payload)
+            workers[position] = _Worker.spawn(worker.payload, worker.device)
             if worker.ticket is not None:
                 source.report(worker.ticket, Failure(f"its worker {reason}", lost=True))
             return
@@ -113,7 +132,7 @@ class PoolEngine:
         elif isinstance(message, Failure):
             raise EngineError(f"a worker could not start: {message.reason}", REMEDY)
         elif message == _ALIVE:
-            worker.send(worker.payload)
+            worker.send((worker.payload, worker.device))
         else:
             worker.ready = True
             self._failed_starts = 0
@@ -131,11 +150,12 @@ class _Worker:
     process: BaseProcess
     connection: Connection
     payload: bytes
+    device: torch.device
     ready: bool = False
     ticket: Ticket | None = None
 
     @classmethod
-    def spawn(cls, payload: bytes) -> "_Worker":
+    def spawn(cls, payload: bytes, device: torch.device) -> "_Worker":
         ours, theirs = multiprocessing.Pipe()
         context = multiprocessing.get_context("spawn")
         process = context.Process(target=_work, args=(theirs,), daemon=True)
@@ -148,7 +168,7 @@ class _Worker:
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         theirs.close()
-        return cls(process, ours, payload)
+        return cls(process, ours, payload, device)
 
     @property
     def is_idle(self) -> bool:
@@ -185,10 +205,10 @@ def _work(connection: Connection) -> None:
     threading.Thread(target=_leave_with_driver, daemon=True).start()
     with suppress(EOFError, ConnectionError):  # the driver has closed the pipe
         connection.send(_ALIVE)
-        payload: bytes = connection.recv()
+        payload, device = connection.recv()
         try:
             # From our own driver through its own pipe: never from a file or a stranger.
-            run_trial: RunTrial = pickle.loads(payload)()
+            run_trial: RunTrial = pickle.loads(payload)(device)
         except Exception as error:
             connection.send(Failure(f"{type(error).__name__}: {error}"))
             return

@@ -1,6 +1,6 @@
 """A study small enough to be searched in seconds; made once, copied by whoever changes it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,9 +10,10 @@ import torch
 from hypothesis import settings
 
 from objectives.runtime import UnitTime
+from pareto import groundwork
 from pareto.devices import use_one_thread
+from pareto.engines import SerialEngine
 from pareto.preparation import Material, Prepared
-from pareto.search_loop import prepare_study
 from tests.pareto.home import Home, open_ledger, tiny
 
 settings.register_profile("pareto", deadline=None)
@@ -30,7 +31,7 @@ class Tiny(NamedTuple):
 
     home: Home
     prepared: Prepared
-    unit_times: dict[str, UnitTime]
+    unit_times: Mapping[str, UnitTime]
 
     @property
     def material(self) -> Material:
@@ -55,10 +56,10 @@ def tiny_study(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Ti
     """Not to be changed."""
     home, material = Home.new(tmp_path_factory.mktemp("prepared")), Material.load(tiny())
     ledger = open_ledger(home.url, material)
-    device = torch.device("cpu")
-    prepared, unit_times = prepare_study(ledger, material, home.workspace, device, print)
-    assert unit_times is not None
-    return Tiny(home, prepared, unit_times)
+    engine = SerialEngine(torch.device("cpu"))
+    ground = groundwork.lay(ledger, engine, material, str(home.workspace), print)
+    assert ground.unit_times is not None
+    return Tiny(home, ground.prepared, ground.unit_times)
 
 
 @pytest.fixture(scope="session")

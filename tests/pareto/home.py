@@ -12,7 +12,8 @@ from typing import Any
 import optuna
 
 import studies
-from pareto import storage
+from pareto import storages
+from pareto.groundwork import NOTES
 from pareto.ledger import Ledger
 from pareto.preparation import Material
 from pareto.samplers import StudySampler
@@ -66,7 +67,7 @@ def open_ledger(url: str, material: Material) -> Ledger:
     """The ledger of a definition's study, as a search opens it."""
     definition = material.definition
     return Ledger.open(
-        storage.connect(url, writable=True),
+        storages.connect(url, writable=True),
         definition.model_dump(mode="json"),
         material.identity(),
         distributions(definition.ranges),
@@ -101,7 +102,7 @@ class Home:
 
     @property
     def file(self) -> Path:
-        return self.folder / storage.DEFAULT_URL.removeprefix("sqlite:///")
+        return self.folder / storages.DEFAULT_URL.removeprefix("sqlite:///")
 
     @property
     def url(self) -> str:
@@ -120,8 +121,8 @@ class Home:
 
     def notes(self) -> dict[str, Any]:
         """What the study was prepared with."""
-        ledger = Ledger(storage.connect(self.url, writable=False), NAME)
-        return {key: ledger.note(key) for key in ("original", "reference", "unit_times")}
+        ledger = Ledger(storages.connect(self.url, writable=False), NAME)
+        return {key: ledger.note(key) for key in NOTES}
 
     def search(self, budget: int, definition: Definition | None = None, **options: Any) -> Study:
         """Search here, in this process."""

@@ -13,7 +13,7 @@ from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from pareto import leases, storage
+from pareto import leases, storages
 from pareto.leases import Driver
 from pareto.ledger import MAX_ATTEMPTS, Counts, Ledger, StudyMismatch, study_names
 from pareto.outcome import Failure, Ticket
@@ -41,7 +41,7 @@ def ledger(memory: BaseStorage) -> Ledger:
 
 
 def connect(url: str) -> BaseStorage:
-    return storage.connect(url, writable=True)
+    return storages.connect(url, writable=True)
 
 
 def ask(ledger: Ledger, budget: int = 100) -> Ticket:

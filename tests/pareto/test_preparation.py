@@ -1,5 +1,6 @@
 """What a study's trials share: made once, and the same whenever it is made."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 from pareto.preparation import Material, Prepared, open_workspace, prepare
+from pareto.workspace import Artifact
 from tests.pareto.conftest import Tiny
 from tests.pareto.home import Home, tiny
 
@@ -16,7 +18,7 @@ CPU = torch.device("cpu")
 def prepare_in(workspace: Path, material: Material) -> tuple[Prepared, list[str]]:
     """Prepare in a folder; returns also what was announced."""
     said: list[str] = []
-    opened = open_workspace(material, workspace, said.append)
+    opened = open_workspace(material, str(workspace), said.append)
     return prepare(material, material.search, opened, CPU, said.append), said
 
 
@@ -47,13 +49,43 @@ def test_what_is_read_from_the_workspace_is_what_was_made(tiny_study: Tiny) -> N
     read, said = prepare_in(tiny_study.home.workspace, tiny_study.material)
     assert_same(read, tiny_study.prepared)
     assert read.reference == tiny_study.prepared.reference
+    assert read.fingerprint == tiny_study.prepared.fingerprint
     assert said == []
 
 
 def test_what_is_made_anew_is_the_same_bit_for_bit(tiny_study: Tiny, tmp_path: Path) -> None:
     anew, said = prepare_in(tmp_path, Material.load(tiny()))
     assert_same(anew, tiny_study.prepared)
+    assert anew.fingerprint == tiny_study.prepared.fingerprint
     assert len(said) == 6
+
+
+def test_another_seed_leads_to_another_fingerprint(tiny_study: Tiny, tmp_path: Path) -> None:
+    other, _ = prepare_in(tmp_path, Material.load(tiny().model_copy(update={"seed": 4})))
+    assert other.fingerprint != tiny_study.prepared.fingerprint
+    assert re.fullmatch("[0-9a-f]{16}", other.fingerprint)
+
+
+@pytest.mark.parametrize("name", ["original", "retrained-2", "scores-0.1", "proxies-2"])
+def test_the_fingerprint_tells_one_bit_of_all_that_was_prepared(
+    tiny_study: Tiny, home: Home, name: str
+) -> None:
+    workspace = open_workspace(tiny_study.material, str(home.workspace), print)
+    kept = workspace.get(name, lambda: pytest.fail(f"there is no {name}"))
+    tensors = {key: tensor.clone() for key, tensor in kept.tensors.items()}
+    tensors[max(tensors)].view(torch.uint8).view(-1)[0] ^= 1
+    (seal,) = home.workspace.glob(f"*/{name}.sha256")
+    seal.unlink()
+    workspace.get(name, lambda: Artifact(tensors, kept.notes))
+    changed, said = prepare_in(home.workspace, tiny_study.material)
+    assert said == []
+    assert changed.fingerprint != tiny_study.prepared.fingerprint
+
+
+def test_the_fingerprint_does_not_depend_on_what_it_is_scored_on(tiny_study: Tiny) -> None:
+    material, place = tiny_study.material, str(tiny_study.home.workspace)
+    report = prepare(material, material.report, open_workspace(material, place, print), CPU, print)
+    assert report.fingerprint == tiny_study.prepared.fingerprint
 
 
 def test_a_damaged_file_alone_is_made_again_with_a_warning(tiny_study: Tiny, home: Home) -> None:
@@ -103,11 +135,11 @@ def test_both_halves_of_the_test_data_are_all_of_it_once(tiny_study: Tiny) -> No
 def test_studies_that_differ_in_what_they_search_share_a_workspace(
     tiny_study: Tiny, changes: dict[str, dict[str, Any]], tmp_path: Path
 ) -> None:
-    folders = [
-        open_workspace(material, tmp_path, print).folder
+    keys = [
+        open_workspace(material, str(tmp_path), print).key
         for material in (tiny_study.material, Material.load(tiny(**changes)))
     ]
-    assert folders[0] == folders[1]
+    assert keys[0] == keys[1]
 
 
 @pytest.mark.parametrize(
@@ -123,11 +155,11 @@ def test_studies_that_differ_in_what_they_search_share_a_workspace(
 def test_studies_of_other_models_have_workspaces_of_their_own(
     tiny_study: Tiny, changes: dict[str, dict[str, Any]], tmp_path: Path
 ) -> None:
-    folders = [
-        open_workspace(material, tmp_path, print).folder
+    keys = [
+        open_workspace(material, str(tmp_path), print).key
         for material in (tiny_study.material, Material.load(tiny(**changes)))
     ]
-    assert folders[0] != folders[1]
+    assert keys[0] != keys[1]
 
 
 def test_the_identity_tells_what_the_data_and_the_request_are(tiny_study: Tiny) -> None:

@@ -9,7 +9,7 @@ import pytest
 from optuna.storages import InMemoryStorage
 
 import studies
-from pareto import samplers, storage
+from pareto import samplers, storages
 from pareto.ledger import Ledger
 from pareto.outcome import Failure
 from pareto.samplers import StudySampler
@@ -103,7 +103,7 @@ def test_a_stopped_and_resumed_search_proposes_the_same(name: SamplerName, tmp_p
     through = open_ledger(InMemoryStorage(), sampler(name))
     run(through, 14)
     for budget in (1, 5, 11, 14):
-        stored = storage.connect(f"sqlite:///{tmp_path}/studies.db", writable=True)
+        stored = storages.connect(f"sqlite:///{tmp_path}/studies.db", writable=True)
         resumed = open_ledger(stored, sampler(name))
         run(resumed, budget)
     assert params(resumed) == params(through)

@@ -1,19 +1,17 @@
 """The search: an exact budget, resumed as if it had never stopped."""
 
-import os
 import shutil
-import signal
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pareto import storage as storages
+from pareto import storages
 from pareto.errors import OnlyFailures
 from pareto.ledger import Ledger, StudyMismatch
-from pareto.search_loop import Progress, _StopRequest, find_definition, search
+from pareto.search_loop import find_definition, search
 from pareto.study import Study
+from pareto.trial_feed import Progress
 from tests.pareto.conftest import TRIALS, Tiny
 from tests.pareto.home import NAME, Home, tiny
 from unlearn.errors import InputError
@@ -192,24 +190,3 @@ def test_a_definition_file_is_found_although_the_storage_has_a_study(home: Home)
 def test_a_built_in_study_is_found_without_a_storage(tmp_path: Path) -> None:
     assert find_definition("digits", f"sqlite:///{tmp_path}/none.db").name == "digits"
     assert list(tmp_path.iterdir()) == []
-
-
-class InterruptingAtItsEnd:
-    """Where Python loses what a signal handler raises, as it does in some callbacks of torch."""
-
-    def __del__(self) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.01)
-
-
-def interrupt_a_long_trial_twice() -> None:
-    with _StopRequest().on_signals():
-        os.kill(os.getpid(), signal.SIGINT)
-        InterruptingAtItsEnd()
-        time.sleep(5)
-
-
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_second_interrupt_is_never_lost() -> None:
-    with pytest.raises(KeyboardInterrupt):
-        interrupt_a_long_trial_twice()

@@ -6,7 +6,7 @@ import optuna
 import pytest
 from optuna.storages import BaseStorage
 
-from pareto import storage
+from pareto import storages
 from pareto.front import DIRECTIONS, non_dominated
 from pareto.ledger import Ledger
 from pareto.outcome import Failure, Outcome
@@ -26,7 +26,7 @@ def url(tmp_path: Path) -> str:
 
 def store(url: str, name: str, *rows: tuple[float, float, float] | None) -> None:
     """A study with these values; None is a trial that failed."""
-    connected = storage.connect(url, writable=True)
+    connected = storages.connect(url, writable=True)
     ledger = Ledger.open(connected, {"name": name}, {}, SPACE, sampler())
     for row in rows:
         ticket = ledger.ask(100, SEED)
@@ -117,7 +117,7 @@ def test_an_unknown_study_is_refused_with_those_there_are(url: str, name: str | 
 
 
 def test_a_storage_without_studies_is_refused(url: str) -> None:
-    storage.connect(url, writable=True)
+    storages.connect(url, writable=True)
     with pytest.raises(InputError) as caught:
         open_study(None, url)
     assert "none" in caught.value.remedy
@@ -130,7 +130,7 @@ def add_foreign(connected: BaseStorage) -> None:
 
 
 def test_a_study_of_another_program_is_refused(url: str) -> None:
-    add_foreign(storage.connect(url, writable=True))
+    add_foreign(storages.connect(url, writable=True))
     with pytest.raises(InputError):
         open_study("foreign", url).front()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pareto.ledger import Ledger, StudyMismatch
-from pareto.storage import connect
+from pareto.storages import connect
 from pareto.study import open_study
 from pareto.validation import Validation, validate
 from tests.pareto.home import NAME, Home

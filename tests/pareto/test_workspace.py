@@ -2,18 +2,19 @@
 
 import hashlib
 import json
-import os
-import signal
-from collections.abc import Callable
+import resource
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
-from filelock import BaseFileLock, Timeout
 from safetensors.torch import save
+from torch import Tensor
 
+from pareto import workspace_lock
+from pareto.places import Place
 from pareto.workspace import Artifact, Workspace
-from tests.pareto.processes import run_at_once, start
+from tests.pareto.stands import KINDS, PASSWORD, Stand, ftp_server, stand
 from unlearn.errors import InputError
 
 DEPENDS_ON = {"seed": 0, "data.name": "digits"}
@@ -22,6 +23,8 @@ ARTIFACT = Artifact(
         "weights": torch.randn(3, 4),
         "counts": torch.tensor([2**40, -1]),
         "scalar": torch.tensor(0.5),
+        "flags": torch.tensor([True, False]),
+        "nothing": torch.zeros(0, 3),
     },
     {"seconds": 0.1, "work": {"steps": 3}, "θ": "δ"},
 )
@@ -30,30 +33,31 @@ ARTIFACT = Artifact(
 class Bench:
     """A workspace, what it warned of, and how often something was built for it."""
 
-    def __init__(self, parent: Path) -> None:
+    def __init__(self, at: Stand) -> None:
+        self.at = at
         self.warnings: list[str] = []
         self.built = 0
-        self.workspace = Workspace(parent, DEPENDS_ON, self.warnings.append)
+        self.workspace = Workspace(at.url, DEPENDS_ON, self.warnings.append)
+        self.file = f"{self.workspace.key}/original.safetensors"
+        self.seal = f"{self.workspace.key}/original.sha256"
 
-    def get(self) -> Artifact:
+    def get(self, artifact: Artifact = ARTIFACT) -> Artifact:
         def build() -> Artifact:
             self.built += 1
-            return ARTIFACT
+            return artifact
 
         return self.workspace.get("original", build)
 
-    @property
-    def file(self) -> Path:
-        return self.workspace.folder / "original.safetensors"
 
-    @property
-    def seal(self) -> Path:
-        return self.workspace.folder / "original.sha256"
+@pytest.fixture(params=KINDS)
+def at(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stand]:
+    with stand(request.param, tmp_path) as made:
+        yield made
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    bench = Bench(tmp_path / "workspace")
+def bench(at: Stand) -> Bench:
+    bench = Bench(at)
     bench.get()
     return bench
 
@@ -75,48 +79,59 @@ def test_what_was_built_is_read_back_the_same(bench: Bench) -> None:
 
 
 def test_another_workspace_of_the_same_study_reads_it_too(bench: Bench) -> None:
-    other = Bench(bench.workspace.folder.parent)
+    other = Bench(bench.at)
     assert same(other.get(), ARTIFACT)
     assert other.built == 0
 
 
 def test_what_depends_on_something_else_lies_elsewhere(bench: Bench) -> None:
-    other = Workspace(bench.workspace.folder.parent, {**DEPENDS_ON, "seed": 1}, print)
-    assert other.folder != bench.workspace.folder
+    other = Workspace(bench.at.url, {**DEPENDS_ON, "seed": 1}, print)
+    assert other.key != bench.workspace.key
+    assert {bench.workspace.key, other.key} <= bench.at.names()
 
 
 def test_the_order_of_what_it_depends_on_does_not_matter(bench: Bench) -> None:
     turned = dict(reversed(DEPENDS_ON.items()))
-    parent = bench.workspace.folder.parent
-    assert Workspace(parent, turned, print).folder == bench.workspace.folder
+    assert Workspace(bench.at.url, turned, print).key == bench.workspace.key
 
 
-def test_nothing_is_pickled(bench: Bench) -> None:
-    kept = {file.suffix for file in bench.workspace.folder.iterdir()}
-    assert kept == {".safetensors", ".sha256"}
+def test_nothing_is_pickled_and_nothing_else_is_left(bench: Bench) -> None:
+    assert bench.at.names() == {bench.workspace.key, bench.file, bench.seal}
 
 
 def truncate(bench: Bench) -> None:
-    bench.file.write_bytes(bench.file.read_bytes()[:-5])
+    bench.at.write(bench.file, bench.at.read(bench.file)[:-5])
 
 
 def empty(bench: Bench) -> None:
-    bench.file.write_bytes(b"")
+    bench.at.write(bench.file, b"")
 
 
 def flip_a_byte(bench: Bench) -> None:
-    content = bytearray(bench.file.read_bytes())
+    content = bytearray(bench.at.read(bench.file))
     content[-3] ^= 1
-    bench.file.write_bytes(content)
+    bench.at.write(bench.file, bytes(content))
 
 
 def scribble_on_the_seal(bench: Bench) -> None:
-    bench.seal.write_bytes(b"\xff\xfe")
+    bench.at.write(bench.seal, b"\xff\xfe")
+
+
+def cut_the_seal(bench: Bench) -> None:
+    bench.at.write(bench.seal, bench.at.read(bench.seal)[:9])
+
+
+def seal_of_another_writer(bench: Bench) -> None:
+    ours = bench.at.read(bench.file)
+    bench.at.remove(bench.seal)
+    bench.get(Artifact(ARTIFACT.tensors, {**ARTIFACT.notes, "seconds": 0.2}))
+    bench.at.write(bench.file, ours)
+    bench.built -= 1
 
 
 def seal_bytes(bench: Bench, content: bytes) -> None:
-    bench.file.write_bytes(content)
-    bench.seal.write_text(hashlib.sha256(content).hexdigest())
+    bench.at.write(bench.file, content)
+    bench.at.write(bench.seal, hashlib.sha256(content).hexdigest().encode())
 
 
 def seal_something_else(bench: Bench) -> None:
@@ -138,6 +153,8 @@ def seal_tensors_without_notes(bench: Bench) -> None:
         empty,
         flip_a_byte,
         scribble_on_the_seal,
+        cut_the_seal,
+        seal_of_another_writer,
         seal_something_else,
         seal_notes_that_are_no_json,
         seal_tensors_without_notes,
@@ -149,7 +166,7 @@ def test_a_damaged_file_is_made_again_with_a_warning(
     damage(bench)
     assert same(bench.get(), ARTIFACT)
     assert bench.built == 2
-    assert bench.warnings == [f"{bench.file} is damaged and is made again"]
+    assert bench.warnings == [f"{Place(bench.at.url)}/{bench.file} is damaged and is made again"]
 
 
 def test_a_damaged_file_is_mended_for_good(bench: Bench) -> None:
@@ -161,65 +178,103 @@ def test_a_damaged_file_is_mended_for_good(bench: Bench) -> None:
 
 @pytest.mark.parametrize("lacking", ["file", "seal"])
 def test_an_unfinished_file_is_made_again_without_a_warning(bench: Bench, lacking: str) -> None:
-    {"file": bench.file, "seal": bench.seal}[lacking].unlink()
+    bench.at.remove({"file": bench.file, "seal": bench.seal}[lacking])
     assert same(bench.get(), ARTIFACT)
     assert (bench.built, bench.warnings) == (2, [])
 
 
-def test_a_build_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
-    bench = Bench(tmp_path)
+def test_a_build_that_fails_leaves_nothing_behind(at: Stand) -> None:
+    bench = Bench(at)
 
     def build() -> Artifact:
         raise RuntimeError("out of memory")
 
     with pytest.raises(RuntimeError, match="out of memory"):
         bench.workspace.get("original", build)
-    assert list(bench.workspace.folder.iterdir()) == []
+    assert {bench.file, bench.seal}.isdisjoint(at.names())
 
 
-def can_lock(parent: Path) -> bool:
-    lock = Workspace(parent, DEPENDS_ON, print).lock()
-    assert isinstance(lock, BaseFileLock)
-    try:
-        with lock.acquire(timeout=0.2):
-            return True
-    except Timeout:
-        return False
-
-
-def lock_and_die(parent: Path) -> None:
-    with Workspace(parent, DEPENDS_ON, print).lock():
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
-def test_the_lock_keeps_other_processes_out(tmp_path: Path) -> None:
-    with Workspace(tmp_path, DEPENDS_ON, print).lock():
-        assert run_at_once(can_lock, [tmp_path]) == [False]
-    assert run_at_once(can_lock, [tmp_path]) == [True]
-
-
-def test_the_lock_of_a_process_that_has_died_is_free(tmp_path: Path) -> None:
-    start(lock_and_die, tmp_path).join()
-    assert can_lock(tmp_path)
-
-
-def test_a_folder_that_cannot_be_made_is_the_users_mistake(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot write") as caught:
-        Bench(tmp_path / "file")
-    assert caught.value.remedy
-
-
-def test_a_file_that_cannot_be_written_is_the_users_mistake(tmp_path: Path) -> None:
-    bench = Bench(tmp_path)
-    bench.file.mkdir()  # also root cannot write a file where a folder is
-    with pytest.raises(InputError, match="cannot write"):
-        bench.get()
-
-
-def test_notes_survive_as_json_holds_them(tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path, DEPENDS_ON, print)
+def test_notes_survive_as_json_holds_them(at: Stand) -> None:
+    workspace = Workspace(at.url, DEPENDS_ON, print)
     notes = {"training": [{"work": {"steps": 1, "samples": 2}, "seconds": 0.1 + 0.2}]}
     workspace.get("notes", lambda: Artifact(notes=notes))
     read = workspace.get("notes", Artifact)
     assert json.dumps(read.notes) == json.dumps(notes)
+
+
+def test_a_lock_can_be_held_while_building(at: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workspace_lock, "SETTLE_SECONDS", 0.01)
+    bench = Bench(at)
+    with bench.workspace.lock():
+        assert same(bench.get(), ARTIFACT)
+    assert bench.warnings == []
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Stand]:
+    """A folder on this machine."""
+    with stand("path", tmp_path) as made:
+        yield made
+
+
+def test_a_folder_that_cannot_be_made_is_the_users_mistake(here: Stand) -> None:
+    here.write("file", b"")
+    with pytest.raises(InputError, match="cannot write into") as caught:
+        Workspace(f"{here.url}/file", DEPENDS_ON, print)
+    assert caught.value.remedy
+
+
+def test_a_file_that_cannot_be_written_is_the_users_mistake(here: Stand) -> None:
+    bench = Bench(here)
+    Path(here.root, bench.file).mkdir()  # also root cannot write a file where a folder is
+    with pytest.raises(InputError, match="cannot write"):
+        bench.get()
+
+
+def test_half_a_file_on_a_full_disk_does_not_count(here: Stand) -> None:
+    bench = Bench(here)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        with pytest.raises(InputError, match="cannot write"):
+            bench.get()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert len(here.read(bench.file)) == 100
+    assert same(bench.get(), ARTIFACT)
+    assert (bench.built, bench.warnings) == (2, [])
+
+
+def test_a_server_that_goes_away_is_told_without_its_password(tmp_path: Path) -> None:
+    with ftp_server(tmp_path) as url:
+        workspace = Workspace(url, DEPENDS_ON, print)
+    with pytest.raises(InputError, match="Connection refused") as caught:
+        workspace.get("original", Artifact)
+    assert PASSWORD not in f"{caught.value.problem} {caught.value.remedy}"
+
+
+def test_the_fingerprint_survives_being_kept(bench: Bench) -> None:
+    assert bench.get().fingerprint() == ARTIFACT.fingerprint()
+
+
+def test_the_fingerprint_is_of_the_tensors_alone_in_any_order_and_layout() -> None:
+    turned = {
+        name: tensor.t().contiguous().t() if tensor.dim() == 2 else tensor
+        for name, tensor in reversed(list(ARTIFACT.tensors.items()))
+    }
+    assert Artifact(turned, {"seconds": 9}).fingerprint() == ARTIFACT.fingerprint()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"y": torch.zeros(4)},
+        {"x": torch.zeros(4), "y": torch.zeros(0)},
+        {"x": torch.zeros(2, 2)},
+        {"x": torch.zeros(4, dtype=torch.int32)},
+        {"x": torch.tensor([0.0, 0.0, 0.0, -0.0])},
+        {},
+    ],
+)
+def test_the_fingerprint_tells_names_types_shapes_and_bits(changed: dict[str, Tensor]) -> None:
+    assert Artifact(changed).fingerprint() != Artifact({"x": torch.zeros(4)}).fingerprint()

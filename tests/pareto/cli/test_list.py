@@ -6,7 +6,7 @@ import json
 import optuna
 import pytest
 
-from pareto import storage
+from pareto import storages
 from tests.pareto.cli.conftest import Invoke
 from tests.pareto.conftest import TRIALS
 from tests.pareto.home import NAME, Home
@@ -44,13 +44,13 @@ def test_studies_are_listed_as_a_table(finished: Home, invoke: Invoke) -> None:
 
 
 def test_an_empty_storage_lists_nothing(empty_home: Home, invoke: Invoke) -> None:
-    storage.connect(empty_home.url, writable=True)
+    storages.connect(empty_home.url, writable=True)
     ending = invoke(empty_home.folder, "list", "--format", "json")
     assert (ending.code, json.loads(ending.out)) == (0, [])
 
 
 def test_a_study_of_another_program_does_not_hide_ours(home: Home, invoke: Invoke) -> None:
-    connected = storage.connect(home.url, writable=True)
+    connected = storages.connect(home.url, writable=True)
     foreign = optuna.create_study(study_name="foreign", storage=connected)
     foreign.tell(foreign.ask(), 1.0)
     ending = invoke(home.folder, "list", "--format", "json")

@@ -5,7 +5,7 @@ import json
 
 import optuna
 
-from pareto import storage
+from pareto import storages
 from tests.pareto.cli.conftest import Invoke
 from tests.pareto.conftest import TRIALS
 from tests.pareto.home import NAME, Home, tiny
@@ -59,7 +59,7 @@ def test_a_study_that_was_not_even_prepared_can_be_shown(home: Home, invoke: Inv
 
 
 def test_a_study_of_another_program_cannot_be_shown(home: Home, invoke: Invoke) -> None:
-    connected = storage.connect(home.url, writable=True)
+    connected = storages.connect(home.url, writable=True)
     foreign = optuna.create_study(study_name="foreign", storage=connected)
     foreign.tell(foreign.ask(), 1.0)
     invoke(home.folder, "show", "--study", "foreign").assert_is_users_mistake()

@@ -10,9 +10,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
+
 from pareto.engines import PoolEngine
-from pareto.engines.local import RunTrial
+from pareto.engines._contract import RunTrial
 from pareto.outcome import Failure, Outcome, Ticket
+
+CPU, NO_DEVICE = torch.device("cpu"), torch.device("meta")
 
 
 def run_trial(ticket: Ticket) -> Outcome | Failure:
@@ -41,21 +45,23 @@ def meet(ticket: Ticket, folder: Path) -> Outcome | Failure:
     return Failure("nobody came")
 
 
-def make_runner() -> RunTrial:
+def make_runner(_device: torch.device) -> RunTrial:
     return run_trial
 
 
-def make_no_runner() -> RunTrial:
+def make_no_runner(_device: torch.device) -> RunTrial:
     raise RuntimeError("no such device")
 
 
-def make_dead_runner() -> RunTrial:
+def make_dead_runner(_device: torch.device) -> RunTrial:
     os._exit(3)
 
 
-def make_no_runner_later() -> RunTrial:
-    time.sleep(2)
-    raise RuntimeError("no such device")
+def make_runner_on_devices(device: torch.device) -> RunTrial:
+    if device == NO_DEVICE:
+        time.sleep(2)
+        raise RuntimeError("no such device")
+    return run_trial
 
 
 @dataclass
@@ -110,7 +116,7 @@ def run_while_interrupted(folder: str) -> None:
     source = ListedTrials.of(*[f"meet in {folder}"] * 2, "run")
     thread = threading.Thread(target=interrupt_the_workers)
     thread.start()
-    PoolEngine([make_runner, make_runner]).run(source)
+    PoolEngine([CPU, CPU]).run(source, make_runner)
     ended.set()
     thread.join()
     outcomes = [result for _, result in source.results if isinstance(result, Outcome)]

@@ -10,22 +10,23 @@ import pytest
 
 from pareto.engines import Engine, PoolEngine, SerialEngine
 from pareto.outcome import Failure, Outcome
-from tests.pareto.engines.fakes import ListedTrials, make_runner, run_trial
+from tests.pareto.engines.fakes import CPU, ListedTrials, make_runner
 
-ENGINES: dict[str, Callable[[], Engine]] = {
-    "serial": lambda: SerialEngine(run_trial),
-    "pool": lambda: PoolEngine([make_runner, make_runner]),
+ENGINES: dict[str, Callable[[pytest.FixtureRequest], Engine]] = {
+    "serial": lambda _: SerialEngine(CPU),
+    "pool": lambda _: PoolEngine([CPU, CPU]),
+    "ray": lambda request: request.getfixturevalue("ray_engine"),
 }
 
 
 @pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> Engine:
-    return ENGINES[request.param]()
+    return ENGINES[request.param](request)
 
 
 def test_every_ticket_is_reported_once_with_what_came_of_it(engine: Engine) -> None:
     source = ListedTrials.of("run", None, "run", "fail", None, None, "run", "run")
-    engine.run(source)
+    engine.run(source, make_runner)
     assert source.reported == [0, 2, 3, 6, 7]
     for number in (0, 2, 6, 7):
         result = source.result(number)
@@ -40,7 +41,7 @@ def test_a_finished_source_is_asked_for_nothing(engine: Engine) -> None:
 
     source = ListedTrials.of()
     source.on_next = refuse
-    engine.run(source)
+    engine.run(source, make_runner)
     assert source.results == []
 
 
@@ -50,7 +51,7 @@ def test_an_interrupt_reports_what_runs_as_lost_and_leaves_no_process(engine: En
     source.on_next = lambda: None if interrupt.ident else interrupt.start()
     given = len(source.tickets)
     with pytest.raises(KeyboardInterrupt):
-        engine.run(source)
+        engine.run(source, make_runner)
     given -= len(source.tickets)
     assert given > 0
     assert [result for _, result in source.results] == [Failure("interrupted", lost=True)] * given

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 
@@ -13,24 +12,25 @@ import psutil
 import pytest
 
 from pareto.engines import PoolEngine, SerialEngine
-from pareto.engines.local import RunTrial
+from pareto.engines._contract import MakeRunner
 from pareto.errors import EngineError
 from pareto.outcome import Failure, Outcome
 from tests.pareto.engines import fakes
 from tests.pareto.engines.fakes import (
+    CPU,
+    NO_DEVICE,
     ListedTrials,
     make_dead_runner,
     make_no_runner,
-    make_no_runner_later,
     make_runner,
-    run_trial,
+    make_runner_on_devices,
 )
 from tests.pareto.processes import CONTEXT
 
 
 def test_one_worker_means_this_process() -> None:
     source = ListedTrials.of("run")
-    SerialEngine(run_trial).run(source)
+    SerialEngine(CPU).run(source, make_runner)
     result = source.result(0)
     assert isinstance(result, Outcome)
     assert result.run["pid"] == os.getpid()
@@ -38,7 +38,7 @@ def test_one_worker_means_this_process() -> None:
 
 def test_workers_that_die_are_replaced_and_their_trials_reported_as_lost() -> None:
     source = ListedTrials.of("exit", "run", "die", "run", "exit", "run")
-    PoolEngine([make_runner, make_runner]).run(source)
+    PoolEngine([CPU, CPU]).run(source, make_runner)
     assert source.reported == [0, 1, 2, 3, 4, 5]
     lost = [source.result(number) for number in (0, 2, 4)]
     assert [isinstance(result, Failure) and result.lost for result in lost] == [True] * 3
@@ -60,14 +60,14 @@ def test_an_idle_worker_that_dies_is_replaced() -> None:
             os.kill(killed[0], signal.SIGKILL)
 
     source.on_next = kill_the_worker
-    PoolEngine([make_runner]).run(source)
+    PoolEngine([CPU]).run(source, make_runner)
     assert source.reported == [0, 2]
     assert killed
 
 
 def test_workers_run_trials_at_the_same_time(tmp_path: Path) -> None:
     source = ListedTrials.of(*[f"meet in {tmp_path}"] * 2)
-    PoolEngine([make_runner, make_runner]).run(source)
+    PoolEngine([CPU, CPU]).run(source, make_runner)
     assert all(isinstance(source.result(number), Outcome) for number in (0, 1))
 
 
@@ -83,7 +83,7 @@ def test_workers_ignore_the_interrupt_that_a_terminal_sends_to_all(tmp_path: Pat
 
 def test_the_workers_are_gone_afterwards() -> None:
     source = ListedTrials.of("run", "run")
-    PoolEngine([make_runner]).run(source)
+    PoolEngine([CPU]).run(source, make_runner)
     assert multiprocessing.active_children() == []
 
 
@@ -95,10 +95,10 @@ def test_the_workers_are_gone_afterwards() -> None:
     ],
 )
 def test_a_worker_that_cannot_start_stops_the_engine_with_the_reason(
-    make: Callable[[], RunTrial], reason: str
+    make: MakeRunner, reason: str
 ) -> None:
     with pytest.raises(EngineError, match=f"a worker could not start: {reason}") as caught:
-        PoolEngine([make]).run(ListedTrials.of("run"))
+        PoolEngine([CPU]).run(ListedTrials.of("run"), make)
     assert caught.value.remedy
     assert multiprocessing.active_children() == []
 
@@ -106,7 +106,7 @@ def test_a_worker_that_cannot_start_stops_the_engine_with_the_reason(
 def test_trials_of_other_workers_are_reported_when_one_cannot_start() -> None:
     source = ListedTrials.of("wait", *[None] * 1000)
     with pytest.raises(EngineError):
-        PoolEngine([make_runner, make_no_runner_later]).run(source)
+        PoolEngine([CPU, NO_DEVICE]).run(source, make_runner_on_devices)
     assert source.reported == [0]
 
 
@@ -118,7 +118,7 @@ def drive(pids: "SimpleQueue[list[int]]") -> None:
             pids.put([child.pid for child in multiprocessing.active_children() if child.pid])
 
     source.on_next = tell
-    PoolEngine([make_runner, make_runner]).run(source)
+    PoolEngine([CPU, CPU]).run(source, make_runner)
 
 
 def test_workers_leave_when_their_driver_is_killed() -> None:

@@ -1,0 +1,106 @@
+"""What an engine and the ledger cost per trial, on trials that do nothing.
+
+    python -m benchmarks.overhead --storage sqlite --engine local
+
+Runs Optuna's own ask and tell and a search of ours by turns, on the same kind of storage with the
+same sampler, and prints the median milliseconds per trial of each.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import optuna
+
+from benchmarks.nothing import make_runner
+from pareto import storages
+from pareto.engines import Engine
+from pareto.engines.settings import EngineSettings
+from pareto.front import DIRECTIONS
+from pareto.ledger import Ledger
+from pareto.samplers import StudySampler
+from pareto.space import distributions
+from pareto.trial_feed import TrialFeed
+from studies import Definition, load
+from tests.pareto.servers import KINDS, running
+
+
+def optuna_alone(url: str, definition: Definition, trials: int) -> float:
+    """Seconds per trial of Optuna's own ask and tell."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(
+        study_name="optuna",
+        storage=storages.connect(url, writable=True),
+        directions=list(DIRECTIONS),
+        sampler=optuna.samplers.TPESampler(seed=0),
+    )
+    space = distributions(definition.ranges)
+    began = time.perf_counter()
+    for number in range(trials):
+        trial = study.ask(space)
+        luck = number * 0.618 % 1
+        study.tell(trial, [100 * luck, 1 - luck, 1 + luck])
+    return (time.perf_counter() - began) / trials
+
+
+def ours(url: str, definition: Definition, trials: int, engine: Engine) -> float:
+    """Seconds per trial of a search of ours, from the first ticket to the last report."""
+    ledger = Ledger.open(
+        storages.connect(url, writable=True),
+        definition.model_dump(mode="json"),
+        {"seed": 0},
+        distributions(definition.ranges),
+        StudySampler("tpe", 0, definition.starting_points()),
+    )
+    times: list[float] = []
+    feed = TrialFeed(ledger, trials, 0, 5, lambda _progress: times.append(time.perf_counter()))
+    with feed.leases_renewed():
+        engine.run(feed, make_runner)
+    feed.raise_if_only_failures()
+    # The first trials wait for the workers to start.
+    return (times[-1] - times[engine.workers]) / (len(times) - 1 - engine.workers)
+
+
+@contextmanager
+def new_places(kind: str) -> Iterator[Iterator[str]]:
+    """URLs of places of a kind where no study is kept yet."""
+    with tempfile.TemporaryDirectory() as folder:
+        if kind in KINDS:
+            with running(kind) as server:
+                yield (server.new_database(f"overhead_{turn}") for turn in range(1000))
+        else:
+            yield (f"{kind}:///{Path(folder)}/{turn}" for turn in range(1000))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    kinds = ["sqlite", "journal", "postgresql", "mysql"]
+    parser.add_argument("--storage", choices=kinds, default="sqlite")
+    parser.add_argument("--engine", choices=["local", "ray"], default="local")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--trials", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=5)
+    chosen = parser.parse_args()
+    definition = load("digits")
+    settings = EngineSettings(name=chosen.engine, workers=chosen.workers, device="cpu")
+    theirs_seconds, ours_seconds = [], []
+    with new_places(chosen.storage) as places:
+        began = time.perf_counter()
+        with settings.opened("calibrated") as engine:
+            print(f"start-up of the engine: {time.perf_counter() - began:.1f} s")
+            for _ in range(chosen.rounds):
+                theirs_seconds.append(optuna_alone(next(places), definition, chosen.trials))
+                ours_seconds.append(ours(next(places), definition, chosen.trials, engine))
+    theirs, mine = (1000 * statistics.median(s) for s in (theirs_seconds, ours_seconds))
+    print(
+        f"{chosen.storage}, {chosen.engine}, {chosen.workers} worker(s), {chosen.trials} trials:"
+        f" Optuna alone {theirs:.1f} ms, ours {mine:.1f} ms per trial, {mine - theirs:+.1f} ms"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,240 @@
+"""Trials on a Ray cluster, or on a Ray that is started on this machine for the purpose."""
+
+import pickle
+import queue
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pareto.engines import _ray_cluster  # before Ray: it says how Ray shall behave
+from pareto.engines._contract import (
+    INTERRUPTED,
+    Announce,
+    MakeRunner,
+    RunTrial,
+    T,
+    TrialSource,
+)
+from pareto.errors import EngineError
+from pareto.outcome import Failure, Ticket
+from unlearn.errors import UserFacingError
+
+# isort: split
+import ray
+from ray import tune
+from ray.tune.search import Searcher
+
+SAME_VERSION = "install the same version of pareto-search on every machine of the cluster"
+
+
+@contextmanager
+def connected(
+    address: str | None, workers: int | None, cpus: float, gpus: float | None
+) -> Iterator["RayEngine"]:
+    """An engine on a Ray cluster, for the time of the block.
+
+    Args:
+        address: of a running cluster (`auto`: of this machine's); None starts a Ray here.
+        workers: trials at a time; None: as many as there is room for.
+        cpus, gpus: what one trial takes; None: one GPU if there is any.
+
+    Raises:
+        EngineError: there is no such cluster, or no machine in it has room for a trial.
+    """
+    needed = None if workers is None else workers * cpus
+    with _ray_cluster.connected(address, needed):
+        nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+        machines = [node["Resources"] for node in nodes if node["Alive"]]
+        if gpus is None:
+            gpus = 1.0 if any(machine.get("GPU", 0) >= 1 for machine in machines) else 0.0
+        room = sum(_room(machine, cpus, gpus) for machine in machines)
+        if room == 0:
+            raise EngineError(
+                f"no machine of the Ray cluster has {cpus:g} CPUs and {gpus:g} GPUs for a trial",
+                "ask for less with --cpus-per-trial and --gpus-per-trial",
+            )
+        yield RayEngine(workers or room, cpus, gpus)
+
+
+def _room(machine: Mapping[str, float], cpus: float, gpus: float) -> int:
+    """How many trials a machine can run at a time."""
+    needs = {"CPU": cpus, "GPU": gpus}
+    return min(int(machine.get(what, 0) / need + 1e-9) for what, need in needs.items() if need)
+
+
+class RayEngine:
+    """Trials in Ray actors, which are reused; what they need travels once, through Ray's object
+    store. An actor or a machine that dies takes its trial with it, which is reported as lost."""
+
+    def __init__(self, workers: int, cpus: float, gpus: float) -> None:
+        self.workers = workers
+        self._cpus = cpus
+        self._gpus = gpus
+        # Ray shows each process the GPUs that it may use, and no others.
+        self._device = torch.device("cuda", 0) if gpus else torch.device("cpu")
+
+    @property
+    def has_whole_devices(self) -> bool:
+        """Whether no two trials share a GPU; processor cores are always shared."""
+        return self._gpus >= 1
+
+    def call(self, work: Callable[[torch.device, Announce], T], announce: Announce) -> T:
+        gpus = max(1.0, self._gpus) if self._gpus else 0.0  # a whole one, to have it to itself
+        remote: Any = ray.remote(num_cpus=self._cpus, num_gpus=gpus, max_retries=0)(_called)
+        try:
+            for message in remote.remote(pickle.dumps(work), self._device):
+                kind, content = ray.get(message)
+                if kind == "said":
+                    announce(content)
+                elif kind == "raised":
+                    raise content
+        except ray.exceptions.RayError as error:
+            raise EngineError(
+                f"the work on Ray failed: {_reason(str(error))}", SAME_VERSION
+            ) from None
+        result: T = content
+        return result
+
+    def run(self, source: TrialSource, make_runner: MakeRunner) -> None:
+        tickets = _Tickets(source)
+        trainable = tune.with_resources(
+            tune.with_parameters(_Actor, payload=pickle.dumps(make_runner), device=self._device),
+            {"CPU": self._cpus, "GPU": self._gpus},
+        )
+        with tempfile.TemporaryDirectory(prefix="pareto-search-") as folder:
+            tuner = tune.Tuner(
+                trainable,
+                tune_config=tune.TuneConfig(
+                    search_alg=_TicketSearcher(tickets),
+                    num_samples=-1,  # the searcher says when it is over
+                    max_concurrent_trials=self.workers,
+                    reuse_actors=True,
+                    trial_dirname_creator=lambda trial: str(trial.trial_id),
+                ),
+                run_config=tune.RunConfig(
+                    storage_path=folder,  # nothing in it is used: the study has everything
+                    verbose=0,
+                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                    callbacks=[_Reports(tickets)],
+                ),
+            )
+            try:
+                tuner.fit()
+            except KeyboardInterrupt:
+                tickets.report_all(INTERRUPTED)
+                raise
+            tickets.report_all(Failure("Ray ended before the trial did", lost=True))
+
+
+class _Tickets:
+    """The tickets that are out, by Tune's names for their trials."""
+
+    def __init__(self, source: TrialSource | None) -> None:
+        self._source = source
+        self.out: dict[str, Ticket] = {}
+
+    def __reduce__(self) -> tuple[type["_Tickets"], tuple[None]]:
+        # Tune writes what it is given to a file, for a restore that is not used here: a source has
+        # no business there, as its storage's URL may hold a password.
+        return _Tickets, (None,)
+
+    @property
+    def source(self) -> TrialSource:
+        assert self._source is not None
+        return self._source
+
+    def report(self, trial_id: str, result: Any) -> None:
+        ticket = self.out.pop(trial_id, None)
+        if ticket is not None:
+            self.source.report(ticket, result)
+
+    def report_all(self, failure: Failure) -> None:
+        """Hand in every ticket that is still out."""
+        for trial_id in list(self.out):
+            self.report(trial_id, failure)
+
+
+class _TicketSearcher(Searcher):
+    """Tune's way of asking for trials."""
+
+    def __init__(self, tickets: _Tickets) -> None:
+        super().__init__()
+        self._tickets = tickets
+
+    def suggest(self, trial_id: str) -> Any:
+        if self._tickets.source.finished:
+            return Searcher.FINISHED
+        ticket = self._tickets.source.next()
+        if ticket is None:
+            return None
+        self._tickets.out[trial_id] = ticket
+        return {"ticket": ticket}
+
+    def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
+        """Nothing: `_Reports` knows more of what happened."""
+
+
+class _Reports(tune.Callback):
+    """Tune's way of telling how trials ended."""
+
+    def __init__(self, tickets: _Tickets) -> None:
+        self._tickets = tickets
+
+    def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        self._tickets.report(trial.trial_id, trial.last_result["outcome"])
+
+    def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        said = Path(trial.error_file).read_text()
+        reason = f"its Ray worker died: {_reason(said)}"
+        self._tickets.report(trial.trial_id, Failure(reason, lost=True))
+
+
+class _Actor(tune.Trainable):
+    """A worker: one step is one trial."""
+
+    def setup(  # type: ignore[override]  # Tune adds what `with_parameters` was given
+        self, config: dict[str, Any], payload: bytes, device: torch.device
+    ) -> None:
+        # From our own driver, through Ray: never from a file or a stranger.
+        self._run_trial: RunTrial = pickle.loads(payload)(device)
+        self._ticket = config["ticket"]
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._ticket = new_config["ticket"]
+        return True
+
+    def step(self) -> dict[str, Any]:
+        return {"outcome": self._run_trial(self._ticket), "done": True}
+
+
+def _called(payload: bytes, device: torch.device) -> Iterator[tuple[str, Any]]:
+    """Do the work of `RayEngine.call`, and pass on what it says and what comes of it."""
+    messages: queue.Queue[tuple[str, Any]] = queue.Queue()
+
+    def work() -> None:
+        try:
+            result = pickle.loads(payload)(device, lambda text: messages.put(("said", text)))
+            messages.put(("returned", result))
+        except UserFacingError as error:
+            messages.put(("raised", error))
+        except BaseException as error:  # raised below, in Ray's own thread
+            messages.put(("broke", error))
+
+    threading.Thread(target=work, daemon=True).start()
+    kind = "said"
+    while kind == "said":
+        kind, content = messages.get()
+        if kind == "broke":
+            raise content
+        yield kind, content
+
+
+def _reason(said: str) -> str:
+    """In one line, what Ray says of a failure over many: its last, without guesses at causes."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return lines[-1].partition(" Some common causes")[0] if lines else "Ray does not say why"

@@ -1,0 +1,102 @@
+"""Which engine runs the trials, and on what."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+
+from pareto.devices import assign_workers, choose_devices
+from pareto.engines._contract import Engine
+from pareto.engines.local import PoolEngine, SerialEngine
+from studies.defaults import ENGINE, ENGINE_NAMES, EngineName
+from unlearn.errors import InputError
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """What a user says of the engine; None leaves it to the engine.
+
+    Attributes:
+        name: `local`: on this machine; `ray`: on a Ray cluster, or a Ray started for the purpose.
+        workers: trials at a time.
+        device: `auto`, `cpu`, and for the local engine also `cuda` or `cuda:N`.
+        ray_address: of a running cluster.
+        cpus_per_trial, gpus_per_trial: what Ray reserves for a trial; fractions are allowed.
+
+    Raises:
+        InputError: the settings contradict each other.
+    """
+
+    name: EngineName = ENGINE
+    workers: int | None = None
+    device: str = "auto"
+    ray_address: str | None = None
+    cpus_per_trial: float | None = None
+    gpus_per_trial: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.name not in ENGINE_NAMES:
+            raise InputError(f"there is no engine {self.name!r}", "use local or ray")
+        of_ray = (self.ray_address, self.cpus_per_trial, self.gpus_per_trial)
+        if self.name == "local" and of_ray != (None, None, None):
+            raise InputError(
+                "--ray-address, --cpus-per-trial and --gpus-per-trial are for Ray alone",
+                "add --engine ray, or use --workers and --device",
+            )
+        if self.name == "ray" and self.device not in ("auto", "cpu"):
+            raise InputError(
+                f"Ray chooses the devices itself, and not {self.device!r}",
+                "use --gpus-per-trial, or --device cpu",
+            )
+        gpus = self.gpus_per_trial or 0.0
+        if gpus and self.device == "cpu":
+            raise InputError("--device cpu and --gpus-per-trial exclude each other", "use one")
+        if gpus > 1 and gpus != int(gpus):
+            raise InputError(
+                f"{gpus:g} GPUs per trial is neither a whole number nor a share of one",
+                "use for example 0.25, 1 or 2",
+            )
+
+    def check(self, runtime: str) -> None:
+        """Make sure of what can be told without starting anything.
+
+        Args:
+            runtime: `calibrated` or `measured`; where the stopwatch counts, no device is shared.
+
+        Raises:
+            InputError: there is no such device, or it would be shared and must not be.
+        """
+        if self.name == "local":
+            self._devices(runtime)
+
+    def _devices(self, runtime: str) -> list[torch.device]:
+        return assign_workers(choose_devices(self.device), self.workers, runtime)
+
+    @contextmanager
+    def opened(self, runtime: str) -> Iterator[Engine]:
+        """The engine, for the time of the block.
+
+        Raises:
+            InputError: there is no such device, or it would be shared and must not be.
+            EngineError: Ray does not work, or has no room for a trial.
+        """
+        if self.name == "local":
+            devices = self._devices(runtime)
+            yield SerialEngine(devices[0]) if len(devices) == 1 else PoolEngine(devices)
+            return
+        try:
+            from pareto.engines import ray_tune
+        except ImportError as error:
+            raise InputError(
+                f"Ray cannot be imported: {error}", "install it with `pip install 'ray[tune]'`"
+            ) from None
+        gpus = 0.0 if self.device == "cpu" else self.gpus_per_trial
+        cpus = self.cpus_per_trial or 1.0
+        with ray_tune.connected(self.ray_address, self.workers, cpus, gpus) as engine:
+            if runtime == "measured" and engine.workers > 1 and not engine.has_whole_devices:
+                raise InputError(
+                    f"{engine.workers} workers would share devices and spoil measured runtime",
+                    "use --workers 1 or whole GPUs, or calibrated runtime in the definition",
+                )
+            yield engine

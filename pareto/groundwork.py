@@ -1,0 +1,97 @@
+"""What is done before a study's first trial, and what its storage keeps of it.
+
+Every driver lays the groundwork anew, or reads it from its workspace. What a study is measured by,
+though, is decided once: by the driver that comes first, whose notes in the storage all others take
+over, on other machines too.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import torch
+
+from objectives.runtime import UnitTime
+from pareto.calibration import remembered_unit_times
+from pareto.devices import use_one_thread
+from pareto.engines import Announce, Engine
+from pareto.ledger import Ledger
+from pareto.preparation import Material, Prepared, open_workspace, prepare
+from pareto.trial import TrialRunner, environment
+
+NOTES = ("original", "reference", "fingerprint", "unit_times", "calibrated_on")
+
+
+@dataclass(frozen=True)
+class Groundwork:
+    """All that a study's trials start from.
+
+    Attributes:
+        unit_times: the calibration of the runtime, by phase; None where the stopwatch counts.
+    """
+
+    prepared: Prepared
+    unit_times: Mapping[str, UnitTime] | None
+
+
+def lay(
+    ledger: Ledger, engine: Engine, material: Material, place: str, announce: Announce
+) -> Groundwork:
+    """Prepare a study where its trials will run.
+
+    Args:
+        place: of the workspace; has to be the same on every machine that shares it.
+
+    Raises:
+        InputError: nothing can be kept at that place.
+        EngineError: the engine does not work.
+    """
+    known = {key: ledger.note(key) for key in NOTES}
+    prepared, notes = engine.call(partial(_lay, known, material, place), announce)
+    for key, note in notes.items():
+        if ledger.note(key) is None:
+            ledger.set_note(key, note)
+    if ledger.note("fingerprint") != prepared.fingerprint:
+        announce(
+            "what this machine has prepared differs from what the study was begun with (another"
+            " device, or other versions): its trials start from other models; share a --workspace"
+            " to avoid that"
+        )
+    unit_times = ledger.note("unit_times")
+    return Groundwork(
+        prepared.with_reference(ledger.note("reference")),
+        unit_times and {name: UnitTime(**unit) for name, unit in unit_times.items()},
+    )
+
+
+def _lay(
+    known: Mapping[str, Any],
+    material: Material,
+    place: str,
+    device: torch.device,
+    announce: Announce,
+) -> tuple[Prepared, dict[str, Any]]:
+    """Prepare a study on a device, and calibrate it, if that is not known yet.
+
+    Returns:
+        What was prepared, and the notes to keep of it, where there are none yet.
+    """
+    use_one_thread()
+    workspace = open_workspace(material, place, announce)
+    with workspace.lock():
+        prepared = prepare(material, material.search, workspace, device, announce)
+        notes: dict[str, Any] = {
+            "original": prepared.original_figures.as_dict(),
+            "reference": prepared.reference.as_dict(),
+            "fingerprint": prepared.fingerprint,
+        }
+        if material.definition.objectives.runtime == "calibrated" and known["unit_times"] is None:
+            runner = TrialRunner(prepared, device)
+            depends_on = {"workspace": workspace.key, **runner.calibration_key()}
+            measured = remembered_unit_times(depends_on, runner.calibrate, announce)
+            notes["unit_times"] = {name: asdict(unit) for name, unit in measured.items()}
+            notes["calibrated_on"] = environment(device)
+    if device.type == "cuda":
+        torch.cuda.empty_cache()  # what training took is for the workers now
+    return prepared, notes

@@ -1,0 +1,115 @@
+"""What happens when a storage stops working: an outage is waited out, anything else ends the
+search with a clear error. Either way the study can be gone on with."""
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from pareto.errors import StorageError
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+OUTAGE_SECONDS = 120.0
+"""How long a server may be away before a search gives up."""
+
+RETRY_SECONDS = 0.5
+
+Announce = Callable[[str], None]
+
+
+def guard(storage: "BaseStorage", shown: str, may_come_back: bool, announce: Announce) -> None:
+    """Let every call of a storage wait until its place answers, if that may come back.
+
+    A call that failed is made again as a whole. One that was carried out although its answer got
+    lost is then made twice; that does no harm but for a new trial, which is left unsigned and is
+    taken over like one of a driver that died.
+
+    From then on, its methods raise StorageError where the place does not work (any more).
+    """
+    watch = _Watch(shown, may_come_back, announce)
+    for name in _public_methods():
+        setattr(storage, name, watch.guarded(getattr(storage, name)))
+
+
+def _public_methods() -> list[str]:
+    from optuna.storages import BaseStorage
+
+    return [name for name, of in vars(BaseStorage).items() if callable(of) and name[0] != "_"]
+
+
+class _Watch:
+    """One storage's state of health; shared by the threads that use it."""
+
+    def __init__(self, shown: str, may_come_back: bool, announce: Announce) -> None:
+        self._shown = shown
+        self._patience = OUTAGE_SECONDS if may_come_back else 0.0
+        self._announce = announce
+        self._said = False
+
+    def guarded(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            failed_since: float | None = None
+            while True:
+                try:
+                    result = method(*arguments, **named)
+                except Exception as error:
+                    reason = trouble_with_place(error)
+                    if reason is None:
+                        raise
+                    now = time.monotonic()
+                    # The first failure may only tell that the connection is an old one.
+                    if failed_since is not None:
+                        self._say_outage(reason)
+                    failed_since = failed_since or now
+                    if now - failed_since >= self._patience:
+                        raise self._given_up(reason) from error
+                    time.sleep(RETRY_SECONDS)
+                else:
+                    self._say_recovery()
+                    return result
+
+        return call
+
+    def _say_outage(self, reason: str) -> None:
+        if not self._said:
+            self._said = True
+            self._announce(
+                f"the storage {self._shown} does not answer ({reason});"
+                f" waiting for it for up to {self._patience:.0f} s"
+            )
+
+    def _say_recovery(self) -> None:
+        if self._said:
+            self._said = False
+            self._announce("the storage answers again")
+
+    def _given_up(self, reason: str) -> StorageError:
+        waited = f" for {self._patience:.0f} s" if self._patience else ""
+        return StorageError(
+            f"the storage {self._shown} has not worked{waited}: {reason}",
+            "put that right; the same command then goes on from where the study stands",
+        )
+
+
+def trouble_with_place(error: BaseException) -> str | None:
+    """In one line, what an exception says of the place that a storage lies at: that it cannot be
+    reached, written, or is full. None if it says anything else."""
+    from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OperationalError | InterfaceError) or (
+            isinstance(cause, DBAPIError) and cause.connection_invalidated
+        ):
+            return first_line(cause)
+        if isinstance(cause, OSError):
+            return first_line(cause)
+        cause = cause.__cause__
+    return None
+
+
+def first_line(error: BaseException) -> str:
+    """What a library's exception says, in one line."""
+    said = str(getattr(error, "orig", None) or error).strip()
+    return said.splitlines()[0] if said else type(error).__name__

@@ -1,0 +1,139 @@
+"""From a URL to a storage."""
+
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pareto.storages._backend import Backend
+from pareto.storages._guard import Announce, first_line, guard
+from pareto.storages._journal import JournalBackend
+from pareto.storages._server import DRIVERS, ServerBackend
+from pareto.storages._sqlite import SqliteBackend
+from unlearn.errors import InputError
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+DEFAULT_URL = "sqlite:///pareto-search.db"
+REMEDY = (
+    "use sqlite:///FILE, journal:///FILE (//// before an absolute one),"
+    " postgresql://USER@HOST/DATABASE or mysql://USER@HOST/DATABASE"
+)
+_FILES: dict[str, type[SqliteBackend] | type[JournalBackend]] = {
+    "sqlite:///": SqliteBackend,
+    "journal:///": JournalBackend,
+}
+_SECRETS = re.compile(r"([?&][^=&]*passw[^=&]*=)[^&]*", re.IGNORECASE)
+
+
+def shown(url: str) -> str:
+    """A storage's URL without its password."""
+    hidden = re.sub(r"(//[^/@:]*):.*@", r"\1:***@", url)
+    return _SECRETS.sub(r"\1***", hidden)
+
+
+def exists(url: str) -> bool:
+    """Whether the storage exists already; nothing is created or changed.
+
+    Raises:
+        InputError: the URL is wrong, the place cannot be reached, or what is there holds no studies
+            of this version.
+    """
+    backend = _backend(url)
+    try:
+        return backend.exists()
+    except _library_errors() as error:
+        raise _unusable(backend, error) from None
+
+
+def connect(
+    url: str, *, writable: bool, announce: Announce = lambda _message: None
+) -> "BaseStorage":
+    """Open a storage; a writable one is created if need be. Other processes may share it.
+
+    Args:
+        announce: told when the storage does not answer, and when it does so again.
+
+    Raises:
+        InputError: the storage does not exist and shall only be read, or cannot be opened.
+        StorageError: raised by the storage's methods where it does not work any more.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    backend = _backend(url)
+    try:
+        if not backend.exists():
+            if not writable:
+                raise InputError(
+                    f"there is no storage {backend.shown}",
+                    "run a search first, or name its storage with --storage",
+                )
+            backend.create()
+        storage = backend.open(writable=writable)
+    except _library_errors() as error:
+        raise _unusable(backend, error) from None
+    guard(storage, backend.shown, backend.may_come_back, announce)
+    return storage
+
+
+def clock_difference(url: str) -> float:
+    """How many seconds the clock of a storage's place is ahead of this machine's.
+
+    Raises:
+        InputError: the place cannot be reached or written.
+    """
+    backend = _backend(url)
+    try:
+        before = time.time()
+        theirs = backend.clock()
+        return theirs - (before + time.time()) / 2
+    except _library_errors() as error:
+        raise _unusable(backend, error) from None
+
+
+def _backend(url: str) -> Backend:
+    for prefix, backend in _FILES.items():
+        if url.startswith(prefix):
+            return backend(_usable_file(url, url.removeprefix(prefix)))
+    if re.match(rf"({'|'.join(DRIVERS)})(\+\w+)?://", url):
+        import sqlalchemy
+
+        try:
+            parsed = sqlalchemy.make_url(url)
+        except (sqlalchemy.exc.ArgumentError, ValueError):
+            raise _no_url(url) from None
+        if parsed.database:
+            return ServerBackend(parsed, shown(url))
+    raise _no_url(url)
+
+
+def _usable_file(url: str, name: str) -> Path:
+    """The file that a URL names, if one can be there."""
+    if not name or name == ":memory:" or "?" in name:
+        raise _no_url(url)
+    file = Path(name)
+    if file.is_dir():
+        raise InputError(f"the storage {file} is a folder", REMEDY)
+    if not file.parent.is_dir():
+        raise InputError(f"the storage's folder {file.parent} does not exist", "create it first")
+    return file
+
+
+def _no_url(url: str) -> InputError:
+    return InputError(f"{shown(url)!r} is no URL of a storage", REMEDY)
+
+
+def _library_errors() -> tuple[type[Exception], ...]:
+    import optuna
+    import sqlalchemy
+
+    return OSError, sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError
+
+
+def _unusable(backend: Backend, error: Exception) -> InputError:
+    return InputError(
+        f"the storage {backend.shown} cannot be opened: {first_line(error.__cause__ or error)}",
+        "check that it can be reached, read and written",
+    )

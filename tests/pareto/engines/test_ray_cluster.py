@@ -1,0 +1,204 @@
+"""Ray for the time of a block: what it listens on, what it says, and what is left of it."""
+
+import ipaddress
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from pareto.engines import _ray_cluster
+from pareto.errors import EngineError
+
+SECONDS = 60
+"""After which something that does not happen is given up."""
+
+# Processes that join one another need the same token. Given here, Ray puts none into the home.
+TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "for-these-tests"}
+
+
+def drive(address: str | None) -> None:
+    """The life of a driver: it says what it is connected to and does what it is told."""
+    import ray
+
+    def say(**what: Any) -> None:
+        print(json.dumps(what), flush=True)
+
+    def spin() -> None:  # keeps its worker, and the interpreter lock of it, busy
+        while True:
+            pass
+
+    def die() -> None:
+        os._exit(1)
+
+    on_sigterm = signal.getsignal(signal.SIGTERM)
+    told = ""
+    while told != "end":
+        try:
+            # The inner one has nothing to do: the process is connected already.
+            with _ray_cluster.connected(address, 2), _ray_cluster.connected("127.0.0.1:1", None):
+                assert signal.getsignal(signal.SIGTERM) is on_sigterm
+                [node] = ray.nodes()  # type: ignore[no-untyped-call]
+                say(
+                    address=ray.get_runtime_context().gcs_address,
+                    folder=str(Path(node["ObjectStoreSocketName"]).parents[2]),
+                )
+                while (told := sys.stdin.readline().strip() or "end") != "end":
+                    if told == "fail":
+                        raise ValueError
+                    if told == "spin":
+                        ray.remote(spin).remote()
+                    if told == "die":
+                        with suppress(ray.exceptions.WorkerCrashedError):
+                            ray.get(ray.remote(max_retries=0)(die).remote())
+                    say(answer=ray.get(ray.remote(lambda: "done").remote()))
+        except ValueError:
+            say(ended="failed")
+        except KeyboardInterrupt:
+            told = "end"
+            say(ended="interrupted")
+        assert not ray.is_initialized()
+
+
+@dataclass
+class Driver:
+    """A process that runs `drive`."""
+
+    process: "subprocess.Popen[str]"
+    address: str = ""
+    folder: str = ""
+
+    def hear(self) -> Any:
+        assert self.process.stdout is not None
+        return json.loads(self.process.stdout.readline())
+
+    def tell(self, what: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{what}\n")
+        self.process.stdin.flush()
+
+    def learn(self) -> None:
+        """Hear what it is connected to."""
+        heard = self.hear()
+        self.address, self.folder = heard["address"], heard["folder"]
+
+    def works(self) -> bool:
+        self.tell("work")
+        return bool(self.hear() == {"answer": "done"})
+
+    def others(self) -> list[psutil.Process]:
+        """The processes that it has started, and those that these have started, and so on."""
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+
+@contextmanager
+def drivers(*addresses: str | None) -> Iterator[list[Driver]]:
+    """Drivers that start at the same time; connected when the block begins."""
+    code = f"import sys; from {__name__} import drive; drive(*sys.argv[1:] or [None])"
+    started = [
+        Driver(
+            subprocess.Popen(
+                [sys.executable, "-c", code, *([address] if address else [])],
+                cwd=Path(__file__).parents[3],
+                env=os.environ | TOKEN,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,  # for a Ctrl-C of its own
+            )
+        )
+        for address in addresses
+    ]
+    try:
+        for driver in started:
+            driver.learn()
+        yield started
+    finally:
+        for driver in started:
+            driver.process.kill()
+            driver.process.communicate()
+
+
+def assert_nothing_is_left(folder: str, processes: list[psutil.Process]) -> None:
+    _, alive = psutil.wait_procs(processes, timeout=SECONDS)
+    assert alive == []
+    assert processes
+    assert not os.path.exists(folder)
+    assert [process for process in psutil.process_iter() if knows(process, folder)] == []
+
+
+def knows(process: psutil.Process, folder: str) -> bool:
+    try:
+        return folder in "\n".join([*process.cmdline(), *process.environ().values()])
+    except psutil.Error:  # it has just ended, or is somebody else's
+        return False
+
+
+def assert_on_loopback(processes: list[psutil.Process]) -> None:
+    names = {process.pid: process.name() for process in processes}
+    listening = set()
+    for connection in psutil.net_connections("tcp"):
+        if connection.pid in names and connection.laddr and connection.status == "LISTEN":
+            listening.add(names[connection.pid])
+            host = connection.laddr.ip.removeprefix("::ffff:")
+            assert ipaddress.ip_address(host).is_loopback, (names[connection.pid], host)
+    assert listening >= {"gcs_server", "raylet", "ray::IDLE"}
+
+
+def test_a_ray_that_is_started_here_is_silent_and_private_and_leaves_nothing() -> None:
+    with drivers(None) as [driver]:
+        driver.tell("die")  # which Ray would have a lot to say about
+        assert driver.hear() == {"answer": "done"}
+        others = driver.others()
+        assert_on_loopback([psutil.Process(driver.process.pid), *others])
+        driver.tell("fail")
+        assert driver.hear() == {"ended": "failed"}
+        assert_nothing_is_left(driver.folder, others)
+
+        driver.learn()  # it starts another one
+        others = driver.others()
+        with drivers(driver.address) as [guest]:
+            assert guest.folder == driver.folder
+            assert guest.works()
+            guest.tell("end")
+            assert guest.process.communicate() == ("", "")
+        assert driver.works()
+        driver.tell("end")
+        assert driver.process.communicate() == ("", "")
+        assert driver.process.returncode == 0
+        assert_nothing_is_left(driver.folder, others)
+
+
+def test_nothing_is_left_of_a_ray_whose_driver_is_killed_or_interrupted() -> None:
+    with drivers(None, None) as [killed, interrupted]:
+        assert killed.folder != interrupted.folder
+        killed.tell("spin")
+        assert killed.hear() == {"answer": "done"}
+        others = killed.others()
+        killed.process.kill()
+        assert_nothing_is_left(killed.folder, others)
+
+        assert interrupted.works()  # what happens to the one is nothing to the other
+        others = interrupted.others()
+        os.killpg(interrupted.process.pid, signal.SIGINT)  # as a terminal does
+        assert interrupted.process.communicate() == ('{"ended": "interrupted"}\n', "")
+        assert_nothing_is_left(interrupted.folder, others)
+
+
+def test_a_cluster_that_does_not_answer_is_given_up_with_a_reason_and_a_remedy() -> None:
+    with (
+        pytest.raises(EngineError) as caught,
+        _ray_cluster.connected("127.0.0.1:1", None),
+    ):
+        pass
+    assert caught.value.problem.startswith("Ray (127.0.0.1:1) cannot be used: ")
+    assert len(caught.value.problem.splitlines()) == len(caught.value.remedy.splitlines()) == 1

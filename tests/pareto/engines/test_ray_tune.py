@@ -1,0 +1,139 @@
+"""Ray: workers that die, work that goes wrong, and too little room."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from pareto.engines import Announce
+from pareto.engines.ray_tune import RayEngine, connected
+from pareto.engines.settings import EngineSettings
+from pareto.errors import EngineError
+from pareto.outcome import Failure, Outcome
+from tests.pareto.conftest import Tiny
+from tests.pareto.engines.fakes import ListedTrials, make_no_runner, make_runner
+from tests.pareto.home import Home
+from unlearn.errors import InputError
+
+
+def test_workers_that_die_are_replaced_and_their_trials_reported_as_lost(
+    ray_engine: RayEngine,
+) -> None:
+    source = ListedTrials.of("run", "die", "run", "exit", "run")
+    ray_engine.run(source, make_runner)
+    assert source.reported == [0, 1, 2, 3, 4]
+    assert all(isinstance(source.result(number), Outcome) for number in (0, 2, 4))
+    for number in (1, 3):
+        result = source.result(number)
+        assert isinstance(result, Failure)
+        assert result.lost
+        assert result.reason.startswith("its Ray worker died: ")
+        assert "\n" not in result.reason
+
+
+def test_workers_run_trials_at_the_same_time(ray_engine: RayEngine, tmp_path: Path) -> None:
+    source = ListedTrials.of(*[f"meet in {tmp_path}"] * 2)
+    ray_engine.run(source, make_runner)
+    assert all(isinstance(source.result(number), Outcome) for number in (0, 1))
+
+
+def test_a_worker_is_used_again(ray_engine: RayEngine) -> None:
+    source = ListedTrials.of(*["run"] * 6)
+    ray_engine.run(source, make_runner)
+    outcomes = [source.result(number) for number in range(6)]
+    pids = {outcome.run["pid"] for outcome in outcomes if isinstance(outcome, Outcome)}
+    assert len(pids) <= ray_engine.workers
+
+
+def test_a_worker_that_cannot_start_is_reported_with_the_reason(ray_engine: RayEngine) -> None:
+    source = ListedTrials.of("run")
+    ray_engine.run(source, make_no_runner)
+    result = source.result(0)
+    assert isinstance(result, Failure)
+    assert result.reason.endswith("RuntimeError: no such device")
+
+
+def count_to_three(device: torch.device, announce: Announce) -> str:
+    for number in (1, 2, 3):
+        announce(str(number))
+    return device.type
+
+
+def refuse(_device: torch.device, _announce: Announce) -> str:
+    raise InputError("the folder is full", "make space")
+
+
+def break_down(_device: torch.device, _announce: Announce) -> str:
+    raise ZeroDivisionError("no reason")
+
+
+def test_a_call_says_how_it_goes_and_returns_what_came_of_it(ray_engine: RayEngine) -> None:
+    said: list[str] = []
+    assert ray_engine.call(count_to_three, said.append) == "cpu"
+    assert said == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize(
+    ("work", "error", "problem"),
+    [(refuse, InputError, "the folder is full"), (break_down, EngineError, "no reason")],
+)
+def test_what_goes_wrong_in_a_call_is_raised_here(
+    ray_engine: RayEngine,
+    work: Callable[[torch.device, Announce], str],
+    error: type[InputError | EngineError],
+    problem: str,
+) -> None:
+    with pytest.raises(error, match=problem):
+        ray_engine.call(work, print)
+
+
+@pytest.mark.usefixtures("ray_engine")
+@pytest.mark.parametrize(("cpus", "gpus"), [(1000.0, 0.0), (1.0, 64.0)])
+def test_a_trial_that_fits_nowhere_is_refused(cpus: float, gpus: float) -> None:
+    with (
+        pytest.raises(EngineError, match="no machine of the Ray cluster"),
+        connected(None, 1, cpus, gpus),
+    ):
+        pass
+
+
+@pytest.mark.usefixtures("ray_engine")
+@pytest.mark.parametrize(("cpus", "workers"), [(0.5, 4), (1.0, 2), (2.0, 1)])
+def test_by_default_there_are_as_many_workers_as_there_is_room_for(
+    cpus: float, workers: int
+) -> None:
+    with connected(None, None, cpus, None) as engine:
+        assert engine.workers == workers
+
+
+@pytest.mark.usefixtures("ray_engine")
+def test_measured_runtime_shares_no_device() -> None:
+    with EngineSettings(name="ray", workers=1).opened("measured") as engine:
+        assert engine.workers == 1
+    with (
+        pytest.raises(InputError, match="spoil measured runtime"),
+        EngineSettings(name="ray", workers=2).opened("measured"),
+    ):
+        pass
+
+
+@pytest.mark.usefixtures("ray_engine")
+def test_one_worker_gives_the_same_trials_as_the_local_engine(
+    tiny_study: Tiny, tmp_path: Path
+) -> None:
+    contents = []
+    for engine in ("ray", "local"):
+        home: Home = tiny_study.home.copy(tmp_path / engine)
+        study = home.search(12, engine=engine)
+        contents.append([(trial.params, trial.values) for trial in study.trials()])
+    assert contents[0] == contents[1]
+
+
+@pytest.mark.usefixtures("ray_engine")
+def test_a_study_is_prepared_where_its_trials_run(empty_home: Home) -> None:
+    said: list[str] = []
+    study = empty_home.search(2, engine="ray", announce=said.append)
+    assert "training the original model" in said
+    assert len(study.complete()) == 2
+    assert list(empty_home.workspace.glob("*/original.safetensors"))

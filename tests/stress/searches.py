@@ -1,0 +1,145 @@
+"""A study to be ill-treated, and what must hold of it afterwards."""
+
+import shutil
+import subprocess
+import tempfile
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+import psutil
+
+from pareto import storages
+from tests.pareto.home import NAME, TINY
+from tests.pareto.program import PROGRAM
+from tests.pareto.servers import KINDS, Server, running
+
+# A trial takes about a third of a second: long enough to be hit, short enough for many.
+DEFINITION = TINY.replace("epochs = 2", "epochs = 30")
+
+
+class Broken(Exception):
+    """Something that must hold does not."""
+
+
+class Search:
+    """A folder with a definition, and a storage."""
+
+    def __init__(self, folder: Path, url: str, *options: str) -> None:
+        self.folder = folder
+        self.url = url
+        self._options = options
+        self._known: dict[int, tuple[Any, Any]] = {}
+        (folder / "tiny.toml").write_text(DEFINITION)
+
+    def start(self, budget: int) -> "subprocess.Popen[bytes]":
+        """Start a driver; what it says goes to a file."""
+        command: list[str | Path] = [PROGRAM]
+        command += ["--study", "tiny.toml", "--budget", str(budget), "--storage", self.url]
+        with (self.folder / "said").open("ab") as said:
+            return subprocess.Popen(
+                [*command, *self._options],
+                cwd=self.folder,
+                stdout=said,
+                stderr=said,
+                start_new_session=True,
+            )
+
+    def said(self) -> str:
+        return (self.folder / "said").read_text()
+
+    def finish(self, budget: int, seconds: float = 600) -> None:
+        """Run a driver to its end."""
+        driver = self.start(budget)
+        if driver.wait(seconds) != 0:
+            raise Broken(f"exit code {driver.returncode}; it said:\n{self.said()[-2000:]}")
+
+    def trials(self) -> list[optuna.trial.FrozenTrial]:
+        """The trials, read by Optuna itself; none before there is a study."""
+        if not storages.exists(self.url):
+            return []
+        storage = storages.connect(self.url, writable=False)
+        if NAME not in optuna.get_all_study_names(storage):
+            return []
+        return optuna.load_study(study_name=NAME, storage=storage).get_trials()
+
+    def check_kept(self) -> int:
+        """Make sure that no complete trial was lost, changed or repeated.
+
+        Returns:
+            How many there are.
+        """
+        trials = self.trials()
+        complete = {
+            trial.number: (trial.params, trial.values)
+            for trial in trials
+            if trial.state.name == "COMPLETE"
+        }
+        for number, known in self._known.items():
+            if complete.get(number) != known:
+                raise Broken(f"trial {number} was complete and is {complete.get(number)} now")
+        repeated = [t.number for t in trials if t.user_attrs.get("retry_of") in self._known]
+        if repeated:
+            raise Broken(f"trials {repeated} repeat complete ones")
+        if len({str(params) for params, _ in complete.values()}) < len(complete):
+            raise Broken("two complete trials have the same parameters")
+        self._known = complete
+        return len(complete)
+
+    def check_finished(self, budget: int) -> str:
+        """Make sure that the budget is met exactly and nothing runs; returns the states."""
+        complete = self.check_kept()
+        states = Counter(trial.state.name for trial in self.trials())
+        if complete != budget or states["RUNNING"]:
+            raise Broken(f"{dict(states)} for a budget of {budget}")
+        silent = [
+            t.number
+            for t in self.trials()
+            if t.state.name == "FAIL" and not t.user_attrs.get("reason")
+        ]
+        if silent:
+            raise Broken(f"trials {silent} failed without a reason")
+        return ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+
+
+@contextmanager
+def new_search(kind: str, *options: str) -> Iterator[tuple[Search, Server | None]]:
+    """A search on a storage of this kind, and its server if it has one; gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="pareto-stress-"))
+    try:
+        if kind in KINDS:
+            with running(kind) as server:
+                url = server.new_database(f"stress_{uuid.uuid4().hex}")
+                yield Search(folder, url, *options), server
+        else:
+            yield Search(folder, f"{kind}:///{folder}/studies.{kind}", *options), None
+    finally:
+        shutil.rmtree(folder)
+
+
+def workers_of(driver: "subprocess.Popen[bytes]") -> list[psutil.Process]:
+    """The processes that run a driver's trials."""
+    found = []
+    try:
+        for process in psutil.Process(driver.pid).children(recursive=True):
+            words = " ".join(process.cmdline())
+            if "multiprocessing.spawn" in words or words.startswith("ray::"):
+                found.append(process)
+    except psutil.NoSuchProcess:
+        pass  # it ended while we looked
+    return found
+
+
+def left_behind() -> list[str]:
+    """Processes of searches that are over."""
+    marks = ("multiprocessing.spawn", "ray::", "raylet", "gcs_server", "_ray_cluster")
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        words = " ".join(process.info["cmdline"] or [])
+        if any(mark in words for mark in marks):
+            found.append(words[:80])
+    return found
