@@ -4,6 +4,7 @@ import ipaddress
 import logging
 import math
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -52,6 +53,8 @@ IMPATIENCE = {
     "RAY_py_gcs_connect_timeout_s": "3",
 }
 MARK = "PARETO_SEARCH_RAY_FOLDER"
+TOKEN = "RAY_AUTH_TOKEN"
+_TOKEN = secrets.token_hex(32)  # one for the process, which Ray remembers
 THIS_FILE = [sys.executable, "-P", __file__]
 REMEDY = "check --ray-address, or use --engine local"
 
@@ -76,6 +79,7 @@ def connected(address: str | None, cpus: float | None) -> Iterator[None]:
         if not ray.is_initialized():
             if address is None:
                 folder = stack.enter_context(_swept_folder())
+                stack.enter_context(_own_token())
                 stack.callback(ray.shutdown)
                 _start(folder, cpus)
             else:
@@ -83,6 +87,23 @@ def connected(address: str | None, cpus: float | None) -> Iterator[None]:
                 stack.callback(ray.shutdown)
                 _init(address)
         yield
+
+
+@contextmanager
+def _own_token() -> Iterator[None]:
+    """Let a Ray that is started here ask for a token of this process's own.
+
+    Ray would make one, keep it in the user's home, and ask for it from then on wherever a Ray is
+    started.
+    """
+    if TOKEN in os.environ:
+        yield
+        return
+    os.environ[TOKEN] = _TOKEN
+    try:
+        yield
+    finally:
+        del os.environ[TOKEN]
 
 
 def _start(folder: str, cpus: float | None) -> None:
@@ -113,9 +134,8 @@ def _init(address: str, **how: Any) -> Any:
     try:
         return ray.init(address, log_to_driver=False, logging_level=logging.CRITICAL, **how)
     except Exception as error:  # of any type, down to a bare Exception
-        said = str(error.__cause__).splitlines()[-1] if error.__cause__ else str(error)
-        problem = f"Ray ({address}) cannot be used: {' '.join(said.split())}"
-        raise EngineError(problem, REMEDY) from None
+        said = str(error.__cause__ or "").splitlines()[-1:] or str(error).split()
+        raise EngineError(f"Ray ({address}) cannot be used: {' '.join(said)}", REMEDY) from None
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, on_sigterm)  # where Ray has put its own

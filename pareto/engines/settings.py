@@ -44,6 +44,11 @@ class EngineSettings:
                 "--ray-address, --cpus-per-trial and --gpus-per-trial are for Ray alone",
                 "add --engine ray, or use --workers and --device",
             )
+        if self.ray_address is not None and self.ray_address.startswith("ray://"):
+            raise InputError(
+                f"{self.ray_address} is the address of a Ray client, with which Tune runs elsewhere",
+                "run this on a machine of the cluster, with --ray-address auto or HOST:PORT",
+            )
         if self.name == "ray" and self.device not in ("auto", "cpu"):
             raise InputError(
                 f"Ray chooses the devices itself, and not {self.device!r}",

@@ -91,8 +91,8 @@ def main() -> None:
             budget = storm_on_workers(search, chosen.kills, chance)
         search.finish(budget)
         states = search.check_finished(budget)
-    time.sleep(5)
-    left = left_behind()
+        time.sleep(5)
+        left = left_behind(search)
     print(
         f"{chosen.storage}, {chosen.engine}: {chosen.kills} kills of a {chosen.victim},"
         f" budget {budget}: {states}; {len(left)} processes left;"

@@ -1,5 +1,6 @@
 """A study to be ill-treated, and what must hold of it afterwards."""
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -20,6 +21,10 @@ from tests.pareto.servers import KINDS, Server, running
 
 # A trial takes about a third of a second: long enough to be hit, short enough for many.
 DEFINITION = TINY.replace("epochs = 2", "epochs = 30")
+
+
+MARK = "PARETO_SEARCH_STRESS"
+"""Environment variable that all processes of a search inherit."""
 
 
 class Broken(Exception):
@@ -44,6 +49,7 @@ class Search:
             return subprocess.Popen(
                 [*command, *self._options],
                 cwd=self.folder,
+                env={**os.environ, MARK: str(self.folder)},
                 stdout=said,
                 stderr=said,
                 start_new_session=True,
@@ -134,12 +140,13 @@ def workers_of(driver: "subprocess.Popen[bytes]") -> list[psutil.Process]:
     return found
 
 
-def left_behind() -> list[str]:
-    """Processes of searches that are over."""
-    marks = ("multiprocessing.spawn", "ray::", "raylet", "gcs_server", "_ray_cluster")
+def left_behind(search: Search) -> list[str]:
+    """What is left of a search that is over: the command lines of its processes."""
     found = []
     for process in psutil.process_iter(["cmdline"]):
-        words = " ".join(process.info["cmdline"] or [])
-        if any(mark in words for mark in marks):
-            found.append(words[:80])
+        try:
+            if process.environ().get(MARK) == str(search.folder):
+                found.append(" ".join(process.cmdline()))
+        except psutil.Error:
+            continue  # it has just ended, or is somebody else's
     return found

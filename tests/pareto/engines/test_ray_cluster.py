@@ -21,7 +21,7 @@ from pareto.errors import EngineError
 SECONDS = 60
 """After which something that does not happen is given up."""
 
-# Processes that join one another need the same token. Given here, Ray puts none into the home.
+# Processes that join one another need the same token.
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "for-these-tests"}
 
 
@@ -100,7 +100,7 @@ class Driver:
 
 
 @contextmanager
-def drivers(*addresses: str | None) -> Iterator[list[Driver]]:
+def drivers(*addresses: str | None, **environment: str) -> Iterator[list[Driver]]:
     """Drivers that start at the same time; connected when the block begins."""
     code = f"import sys; from {__name__} import drive; drive(*sys.argv[1:] or [None])"
     started = [
@@ -108,7 +108,7 @@ def drivers(*addresses: str | None) -> Iterator[list[Driver]]:
             subprocess.Popen(
                 [sys.executable, "-c", code, *([address] if address else [])],
                 cwd=Path(__file__).parents[3],
-                env=os.environ | TOKEN,
+                env=os.environ | environment,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -155,7 +155,7 @@ def assert_on_loopback(processes: list[psutil.Process]) -> None:
 
 
 def test_a_ray_that_is_started_here_is_silent_and_private_and_leaves_nothing() -> None:
-    with drivers(None) as [driver]:
+    with drivers(None, **TOKEN) as [driver]:
         driver.tell("die")  # which Ray would have a lot to say about
         assert driver.hear() == {"answer": "done"}
         others = driver.others()
@@ -166,7 +166,7 @@ def test_a_ray_that_is_started_here_is_silent_and_private_and_leaves_nothing() -
 
         driver.learn()  # it starts another one
         others = driver.others()
-        with drivers(driver.address) as [guest]:
+        with drivers(driver.address, **TOKEN) as [guest]:
             assert guest.folder == driver.folder
             assert guest.works()
             guest.tell("end")
@@ -178,8 +178,8 @@ def test_a_ray_that_is_started_here_is_silent_and_private_and_leaves_nothing() -
         assert_nothing_is_left(driver.folder, others)
 
 
-def test_nothing_is_left_of_a_ray_whose_driver_is_killed_or_interrupted() -> None:
-    with drivers(None, None) as [killed, interrupted]:
+def test_nothing_is_left_of_a_ray_whose_driver_is_killed_or_interrupted(tmp_path: Path) -> None:
+    with drivers(None, None, HOME=str(tmp_path)) as [killed, interrupted]:
         assert killed.folder != interrupted.folder
         killed.tell("spin")
         assert killed.hear() == {"answer": "done"}
@@ -192,6 +192,7 @@ def test_nothing_is_left_of_a_ray_whose_driver_is_killed_or_interrupted() -> Non
         os.killpg(interrupted.process.pid, signal.SIGINT)  # as a terminal does
         assert interrupted.process.communicate() == ('{"ended": "interrupted"}\n', "")
         assert_nothing_is_left(interrupted.folder, others)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_cluster_that_does_not_answer_is_given_up_with_a_reason_and_a_remedy() -> None:
