@@ -17,6 +17,7 @@ from pareto.calibration import remembered_unit_times
 from pareto.devices import use_one_thread
 from pareto.engines import Announce, Engine
 from pareto.ledger import Ledger
+from pareto.places import absolute
 from pareto.preparation import Material, Prepared, open_workspace, prepare
 from pareto.trial import TrialRunner, environment
 
@@ -48,7 +49,8 @@ def lay(
         EngineError: the engine does not work.
     """
     known = {key: ledger.note(key) for key in NOTES}
-    prepared, notes = engine.call(partial(_lay, known, material, place), announce)
+    # Ray's processes have working folders of their own.
+    prepared, notes = engine.call(partial(_lay, known, material, absolute(place)), announce)
     for key, note in notes.items():
         if ledger.note(key) is None:
             ledger.set_note(key, note)

@@ -15,6 +15,11 @@ from pareto.storages import shown
 from unlearn.errors import InputError
 
 
+def absolute(url: str) -> str:
+    """A place by a name that means the same in every working folder."""
+    return url if "://" in url else str(Path(url).absolute())
+
+
 class Place:
     """A folder that programs on several machines may share.
 

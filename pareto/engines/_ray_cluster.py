@@ -60,11 +60,14 @@ REMEDY = "check --ray-address, or use --engine local"
 
 
 @contextmanager
-def connected(address: str | None, cpus: float | None) -> Iterator[None]:
+def connected(address: str | None, cpus: float | None) -> Iterator[str]:
     """A connection of this process to Ray. One that it already has is used and left as it is.
 
     A Ray that is started here is gone afterwards, with all its processes and files, however this
     process ends.
+
+    Yields:
+        A temporary folder, which is gone afterwards too.
 
     Args:
         address: of a running cluster, `auto` for this machine's; None starts a Ray here.
@@ -76,9 +79,9 @@ def connected(address: str | None, cpus: float | None) -> Iterator[None]:
     import ray
 
     with ExitStack() as stack:
+        folder = stack.enter_context(_swept_folder())
         if not ray.is_initialized():
             if address is None:
-                folder = stack.enter_context(_swept_folder())
                 stack.enter_context(_own_token())
                 stack.callback(ray.shutdown)
                 _start(folder, cpus)
@@ -86,7 +89,7 @@ def connected(address: str | None, cpus: float | None) -> Iterator[None]:
                 _rehearse(address)
                 stack.callback(ray.shutdown)
                 _init(address)
-        yield
+        yield folder
 
 
 @contextmanager

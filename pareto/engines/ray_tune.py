@@ -2,7 +2,6 @@
 
 import pickle
 import queue
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -47,7 +46,7 @@ def connected(
         EngineError: there is no such cluster, or no machine in it has room for a trial.
     """
     needed = None if workers is None else workers * cpus
-    with _ray_cluster.connected(address, needed):
+    with _ray_cluster.connected(address, needed) as folder:
         nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
         machines = [node["Resources"] for node in nodes if node["Alive"]]
         if gpus is None:
@@ -58,7 +57,7 @@ def connected(
                 f"no machine of the Ray cluster has {cpus:g} CPUs and {gpus:g} GPUs for a trial",
                 "ask for less with --cpus-per-trial and --gpus-per-trial",
             )
-        yield RayEngine(workers or room, cpus, gpus)
+        yield RayEngine(workers or room, cpus, gpus, folder)
 
 
 def _room(machine: Mapping[str, float], cpus: float, gpus: float) -> int:
@@ -71,8 +70,13 @@ class RayEngine:
     """Trials in Ray actors, which are reused; what they need travels once, through Ray's object
     store. An actor or a machine that dies takes its trial with it, which is reported as lost."""
 
-    def __init__(self, workers: int, cpus: float, gpus: float) -> None:
+    def __init__(self, workers: int, cpus: float, gpus: float, folder: str) -> None:
+        """
+        Args:
+            folder: for what Tune wants to write; nothing in it is used.
+        """
         self.workers = workers
+        self._folder = folder
         self._cpus = cpus
         self._gpus = gpus
         # Ray shows each process the GPUs that it may use, and no others.
@@ -106,29 +110,28 @@ class RayEngine:
             tune.with_parameters(_Actor, payload=pickle.dumps(make_runner), device=self._device),
             {"CPU": self._cpus, "GPU": self._gpus},
         )
-        with tempfile.TemporaryDirectory(prefix="pareto-search-") as folder:
-            tuner = tune.Tuner(
-                trainable,
-                tune_config=tune.TuneConfig(
-                    search_alg=_TicketSearcher(tickets),
-                    num_samples=-1,  # the searcher says when it is over
-                    max_concurrent_trials=self.workers,
-                    reuse_actors=True,
-                    trial_dirname_creator=lambda trial: str(trial.trial_id),
-                ),
-                run_config=tune.RunConfig(
-                    storage_path=folder,  # nothing in it is used: the study has everything
-                    verbose=0,
-                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                    callbacks=[_Reports(tickets)],
-                ),
-            )
-            try:
-                tuner.fit()
-            except KeyboardInterrupt:
-                tickets.report_all(INTERRUPTED)
-                raise
-            tickets.report_all(Failure("Ray ended before the trial did", lost=True))
+        tuner = tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                search_alg=_TicketSearcher(tickets),
+                num_samples=-1,  # the searcher says when it is over
+                max_concurrent_trials=self.workers,
+                reuse_actors=True,
+                trial_dirname_creator=lambda trial: str(trial.trial_id),
+            ),
+            run_config=tune.RunConfig(
+                storage_path=self._folder,
+                verbose=0,
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                callbacks=[_Reports(tickets)],
+            ),
+        )
+        try:
+            tuner.fit()
+        except KeyboardInterrupt:
+            tickets.report_all(INTERRUPTED)
+            raise
+        tickets.report_all(Failure("Ray ended before the trial did", lost=True))
 
 
 class _Tickets:

@@ -46,7 +46,7 @@ class EngineSettings:
             )
         if self.ray_address is not None and self.ray_address.startswith("ray://"):
             raise InputError(
-                f"{self.ray_address} is the address of a Ray client, with which Tune runs elsewhere",
+                f"{self.ray_address} is the address of a Ray client: Tune would run elsewhere",
                 "run this on a machine of the cluster, with --ray-address auto or HOST:PORT",
             )
         if self.name == "ray" and self.device not in ("auto", "cpu"):

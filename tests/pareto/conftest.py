@@ -1,6 +1,7 @@
 """A study small enough to be searched in seconds; made once, copied by whoever changes it."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from pareto.devices import use_one_thread
 from pareto.engines import SerialEngine
 from pareto.preparation import Material, Prepared
 from tests.pareto.home import Home, open_ledger, tiny
+from tests.pareto.servers import Servers
 
 settings.register_profile("pareto", deadline=None)
 settings.load_profile("pareto")
@@ -41,6 +43,12 @@ class Tiny(NamedTuple):
 @pytest.fixture(scope="session", autouse=True)
 def quiet() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    with ExitStack() as stack:
+        yield Servers(stack)
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,9 @@ import socket
 import subprocess
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from glob import glob
 from pathlib import Path
 from typing import NamedTuple
@@ -181,3 +182,22 @@ def running_or_skipped(kind: str) -> Iterator[Server]:
         if os.environ.get(REQUIRED) == "required":
             raise
         pytest.skip(str(missing))
+
+
+class Servers:
+    """The database servers, each started when it is first asked for."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._running: dict[str, Server] = {}
+
+    def __getitem__(self, kind: str) -> Server:
+        if kind not in self._running:
+            self._running[kind] = self._stack.enter_context(running_or_skipped(kind))
+        return self._running[kind]
+
+    def new_place(self, kind: str, folder: Path) -> str:
+        """The URL of a place where no study is kept yet."""
+        if kind in KINDS:
+            return self[kind].new_database(f"studies_{uuid.uuid4().hex}")
+        return f"{kind}:///{folder}/studies.{kind}"

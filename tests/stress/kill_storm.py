@@ -16,21 +16,30 @@ import psutil
 
 from tests.stress.searches import Broken, Search, left_behind, new_search, workers_of
 
-FIRST_SECONDS = {"local": (1.0, 18.0), "ray": (1.0, 28.0)}
-"""From when to when after its start a driver is killed: its preparation is among that."""
+EARLY_SECONDS = (0.5, 10.0)
+"""When after its start every other driver is killed: while it prepares, mostly."""
 
-STEP = 8
+LATE_SECONDS = (0.0, 4.0)
+"""When after its first trial the others are killed."""
+
+STEP = 16
 """By how much the budget grows with each driver, so that there is always something to do."""
 
 
-def storm_on_drivers(search: Search, kills: int, engine: str, chance: random.Random) -> int:
+def storm_on_drivers(search: Search, kills: int, chance: random.Random) -> int:
     """Kill so many drivers; returns the budget of the last."""
     budget = STEP
     killed = 0
     while killed < kills:
+        before = search.check_kept()
         driver = search.start(budget)
+        seconds = chance.uniform(*EARLY_SECONDS)
+        if killed % 2:
+            while driver.poll() is None and search.check_kept() == before:
+                time.sleep(0.2)
+            seconds = chance.uniform(*LATE_SECONDS)
         try:
-            driver.wait(chance.uniform(*FIRST_SECONDS[engine]))
+            driver.wait(seconds)
         except subprocess.TimeoutExpired:
             driver.kill()
             driver.wait()
@@ -86,7 +95,7 @@ def main() -> None:
     options = ("--engine", chosen.engine, "--workers", "2")
     with new_search(chosen.storage, *options) as (search, _):
         if chosen.victim == "driver":
-            budget = storm_on_drivers(search, chosen.kills, chosen.engine, chance)
+            budget = storm_on_drivers(search, chosen.kills, chance)
         else:
             budget = storm_on_workers(search, chosen.kills, chance)
         search.finish(budget)

@@ -51,10 +51,12 @@ def two_machines() -> Iterator[None]:
             subprocess.run(["ip", "netns", "del", name], check=False)
 
 
-def on(machine: str, *command: str | Path) -> list[str | Path]:
+def on(machine: str, folder: Path, *command: str | Path) -> list[str | Path]:
     """A command as it runs on one of the machines, under its name."""
-    named = f'hostname {machine}; exec "$@"'
-    inside = ["unshare", "--uts", "sh", "-c", named, "sh", *command]
+    private = f"hostname {machine}"
+    if machine == "node-b":  # machines share no temporary folder
+        private += f"; mount -t tmpfs tmpfs {folder}"
+    inside = ["unshare", "--uts", "--mount", "sh", "-c", f'{private}; exec "$@"', "sh", *command]
     return ["ip", "netns", "exec", machine, *inside]
 
 
@@ -73,7 +75,7 @@ def start_ray(machine: str, folder: Path) -> None:
         words = [word for word in words if "temp-dir" not in word]
         words.append(f"--address={ADDRESSES['node-a']}:{PORT}")
     with (folder / "ray").open("ab") as said:
-        started = subprocess.run(on(machine, RAY, *words), stdout=said, stderr=said)
+        started = subprocess.run(on(machine, folder, RAY, *words), stdout=said, stderr=said)
     if started.returncode != 0:
         raise Broken((folder / "ray").read_text())
 
@@ -86,6 +88,7 @@ def hosts(search: Search) -> Counter[str]:
 
 def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="nodes-"))
+    os.environ["TMPDIR"] = str(folder)
     os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": uuid.uuid4().hex}
     try:
         with two_machines():
@@ -96,7 +99,7 @@ def main() -> None:
             words += ["--engine", "ray", "--ray-address", f"{ADDRESSES['node-a']}:{PORT}"]
             with (folder / "said").open("wb") as said:
                 driver = subprocess.Popen(
-                    on("node-a", PROGRAM, *words), cwd=folder, stdout=said, stderr=said
+                    on("node-a", folder, PROGRAM, *words), cwd=folder, stdout=said, stderr=said
                 )
             while min(hosts(search).get(name, 0) for name in ADDRESSES) < 3:
                 if driver.poll() is not None:
