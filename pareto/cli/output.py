@@ -125,7 +125,7 @@ def origin_lines(study: Study) -> list[str]:
         if study.calibrated_on:
             measured = f"{study.calibrated_on['device']} of {study.calibrated_on['host']}"
             lines.append(f"RTE is what they would take on {measured}, where it was calibrated.")
-    models = len({run["fingerprint"] for run in runs})
+    models = len({run.get("fingerprint") for run in runs})
     if models > 1:
         lines.append(
             f"They start from {models} builds of the same models, which differ in the last bits;"

@@ -7,8 +7,8 @@ import psutil
 import pytest
 
 from tests.pareto.cli.conftest import Invoke, Start
-from tests.pareto.conftest import Tiny
-from tests.pareto.home import NAME, Home
+from tests.pareto.conftest import SLOW_EPOCHS, Tiny
+from tests.pareto.home import NAME, Home, tiny
 from tests.pareto.program import run
 from tests.pareto.servers import KINDS, Servers
 
@@ -61,7 +61,7 @@ def test_a_search_on_ray_ends_with_the_first_interrupt_and_can_be_gone_on_with(
     assert alive == []
     complete = slow_home.complete()
     assert slow_home.states().count("RUNNING") == 0
-    slow_home.search(complete + 1)
+    slow_home.search(complete + 1, tiny(method={"epochs": SLOW_EPOCHS}))
     assert slow_home.complete() == complete + 1
 
 

@@ -6,9 +6,10 @@ import json
 import optuna
 
 from pareto import storages
+from pareto.outcome import Outcome
 from tests.pareto.cli.conftest import Invoke
-from tests.pareto.conftest import TRIALS
-from tests.pareto.home import NAME, Home, tiny
+from tests.pareto.conftest import TRIALS, Tiny
+from tests.pareto.home import NAME, Home, open_ledger, tiny
 from tests.pareto.program import run
 
 KEYS = {
@@ -69,3 +70,22 @@ def test_an_unknown_study_is_refused_with_those_there_are(finished: Home, invoke
     ending = invoke(finished.folder, "show", "--study", "other")
     ending.assert_is_users_mistake()
     assert NAME in ending.err.splitlines()[1]
+
+
+def test_trials_of_several_devices_are_told_apart(
+    home: Home, tiny_study: Tiny, invoke: Invoke
+) -> None:
+    ledger = open_ledger(home.url, tiny_study.material)
+    runs = [("a", "cpu (x86_64)", "1"), ("a", "cpu (x86_64)", "1"), ("b", "cuda:0 (H200)", "2")]
+    said = []
+    for host, device, fingerprint in runs:
+        ticket = ledger.ask(10, 0)
+        assert ticket is not None
+        run = {"host": host, "device": device, "fingerprint": fingerprint}
+        ledger.complete(ticket, Outcome({"ta": 1.0, "frm": 0.5, "rte": 1.0}, run))
+        said.append(invoke(home.folder, "show").out)
+    assert "devices" not in said[1]
+    assert "builds of the same models" not in said[1]
+    assert "2 devices: 2 on cpu (x86_64) of a, 1 on cuda:0 (H200) of b." in said[2]
+    assert f"{tiny_study.home.notes()['calibrated_on']['device']} of" in said[2]
+    assert "2 builds of the same models" in said[2]
