@@ -1,14 +1,24 @@
 """What every method looks like from outside."""
 
 from dataclasses import FrozenInstanceError, fields, replace
+from typing import Any
 
 import pytest
+import torch
+from torch.testing import assert_close
 
 from unlearn.methods import METHODS, Choice, FloatRange, IntRange, Method
-from unlearn.problem import Problem
+from unlearn.problem import Problem, Unlearned
 from unlearn.stopwatch import Stopwatch
 
 methods = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+# Beside the defaults: what makes a method quick where nothing depends on it.
+QUICK: dict[str, dict[str, Any]] = {"iu": {"gradients": 4}}
+
+
+def run(method: Method, problem: Problem, seed: int = 0, **changes: Any) -> Unlearned:
+    config = method.config(**{**QUICK.get(method.name, {}), **changes})
+    return method.unlearn(problem, config, seed, Stopwatch(problem.device), None)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +74,8 @@ def test_an_outcome_is_in_evaluation_mode_and_charged_to_the_stopwatch(
     method: Method, problem: Problem
 ) -> None:
     stopwatch = Stopwatch(problem.device)
-    outcome = method.unlearn(problem, method.config(), 0, stopwatch, None)
+    config = method.config(**QUICK.get(method.name, {}))
+    outcome = method.unlearn(problem, config, 0, stopwatch, None)
     assert not any(module.training for module in outcome.model.modules())
     assert stopwatch.seconds > 0
 
@@ -77,9 +88,39 @@ def test_a_method_leaves_the_problem_as_it_is(method: Method, problem: Problem) 
         forget=type(problem.forget)(*(t.clone() for t in problem.forget)),
         retain=type(problem.retain)(*(t.clone() for t in problem.retain)),
     )
-    method.unlearn(copies, method.config(), 0, Stopwatch(problem.device), None)
+    run(method, copies)
     after = copies.original.state_dict()
     assert all(after[name].equal(value) for name, value in before.items())
     assert not copies.original.training
     for ours, theirs in ((copies.forget, problem.forget), (copies.retain, problem.retain)):
         assert all(one.equal(other) for one, other in zip(ours, theirs, strict=True))
+
+
+@methods
+def test_equal_seeds_give_equal_models_whatever_the_global_randomness(
+    method: Method, problem: Problem
+) -> None:
+    before = torch.get_rng_state()
+    first = run(method, problem, seed=5)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.rand(1)
+    second = run(method, problem, seed=5)
+    assert_close(first.model.state_dict(), second.model.state_dict(), rtol=0, atol=0)
+
+
+@methods
+def test_the_model_is_a_plain_network(method: Method, problem: Problem) -> None:
+    state = run(method, problem).model.state_dict()
+    assert state.keys() == problem.original.state_dict().keys()
+
+
+@methods
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.5])
+def test_exactly_the_pruned_weights_are_zero(method: Method, problem: Problem, rate: float) -> None:
+    if "pruning_rate" not in {field.name for field in fields(method.config)}:
+        pytest.skip(f"{method.name} does not prune")
+    outcome = run(method, problem, pruning_rate=rate)
+    total = sum(mask.numel() for mask in outcome.masks.values())
+    assert sum(int((mask == 0).sum()) for mask in outcome.masks.values()) == round(rate * total)
+    for name, mask in outcome.masks.items():
+        assert torch.equal(outcome.model.get_parameter(name) != 0, mask.bool())

@@ -1,0 +1,90 @@
+"""What FT and GA share: some epochs of SGD that set out from the pruned θ_o."""
+
+import copy
+import math
+from dataclasses import dataclass
+
+from torch import nn
+
+from unlearn.datasets import Samples
+from unlearn.problem import Problem
+from unlearn.pruning import Masks, prune
+from unlearn.seeds import generator
+from unlearn.stopwatch import Stopwatch, Work
+from unlearn.training import Loss, Recipe, cross_entropy, train
+
+
+@dataclass(frozen=True)
+class TuningConfig:
+    """How θ_o is pruned and trained on; the learning rate is constant.
+
+    Attributes:
+        epochs: passes over the samples; 0 leaves the pruned θ_o.
+        learning_rate, momentum, weight_decay, batch_size: of SGD.
+        pruning_rate: share of the weights pruned beforehand ("+ OMP"), in [0, 1); 0 is without.
+    """
+
+    epochs: int
+    learning_rate: float
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    batch_size: int = 128
+    pruning_rate: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not math.isfinite(value):
+                raise ValueError(f"{name} must be finite")
+            if value < 0:
+                raise ValueError(f"{name} must not be negative")
+        for name in ("pruning_rate", "momentum"):
+            if getattr(self, name) >= 1:
+                raise ValueError(f"{name} must be under 1")
+        if self.learning_rate == 0:
+            raise ValueError("learning_rate must be positive")
+        if self.batch_size < 2:
+            raise ValueError("batch_size must be 2 or more, for the sake of batch norm")
+
+    @property
+    def recipe(self) -> Recipe:
+        """The same as the training loop takes it."""
+        return Recipe(
+            epochs=self.epochs,
+            learning_rate=self.learning_rate,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+            batch_size=self.batch_size,
+        )
+
+
+def tune(
+    problem: Problem,
+    samples: Samples,
+    config: TuningConfig,
+    seed: int,
+    stopwatch: Stopwatch,
+    loss: Loss = cross_entropy,
+) -> tuple[nn.Module, Masks]:
+    """A copy of θ_o, pruned and then trained on `samples` to make `loss` small.
+
+    Args:
+        seed: decides the order of the samples.
+
+    Returns:
+        The model in evaluation mode, and its masks; the pruned weights are zero.
+    """
+    model = copy.deepcopy(problem.original)
+    with stopwatch.phase("prune", Work(steps=1)):
+        masks = prune(model, config.pruning_rate)
+    recipe = config.recipe
+    steps = recipe.epochs * recipe.steps_per_epoch(len(samples))
+    with stopwatch.phase("finetune", Work(steps, recipe.epochs * len(samples))):
+        train(
+            model,
+            samples,
+            recipe,
+            generator=generator(seed, "fine-tuning order"),
+            loss=loss,
+            masks=masks,
+        )
+    return model, masks
