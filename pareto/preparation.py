@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 
 import torch
 
@@ -50,6 +51,7 @@ class Material:
         dataset = load(
             section.name,
             seed=seed,
+            folder=_path(section.dir),
             train_limit=section.train_limit,
             test_limit=section.test_limit,
             pixel_noise=section.pixel_noise,
@@ -60,7 +62,9 @@ class Material:
             definition,
             dataset,
             partition,
-            ModelFactory.for_data(definition.model, dataset.train, len(dataset.classes)),
+            ModelFactory.for_data(
+                definition.model, dataset.train, len(dataset.classes), _path(definition.model_dir)
+            ),
             dataset.test.take(halves.search),
             dataset.test.take(halves.report),
         )
@@ -75,8 +79,10 @@ class Material:
 
     def identity(self) -> dict[str, object]:
         """What two openings of the study must agree on: its definition, and what it leads to."""
+        source = self.factory.source_fingerprint()
         return {
             **self.definition.identity(),
+            **({} if source is None else {"model.sha256": source}),
             "data.sha256": self.dataset.fingerprint(),
             "request.sha256": Dataset(
                 Samples(self.partition.forget, self.partition.forget),
@@ -284,7 +290,12 @@ class _Builder:
 
 
 def _on_cpu(state: StateDict) -> StateDict:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    # Copied, as safetensors refuses weights that share their memory.
+    return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in state.items()}
+
+
+def _path(name: str | None) -> Path | None:
+    return None if name is None else Path(name)
 
 
 def _phase(note: dict[str, object]) -> Phase:

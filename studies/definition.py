@@ -22,9 +22,14 @@ class _Strict(BaseModel):
 
 
 class DataSection(_Strict):
-    """Which data θ_o was trained on; see `unlearn.datasets.load`."""
+    """Which data θ_o was trained on; see `unlearn.datasets.load`.
+
+    Attributes:
+        dir: where data sets are downloaded to; default: a folder in the user's cache.
+    """
 
     name: str
+    dir: str | None = None
     train_limit: Annotated[int, Field(ge=2)] | None = None
     test_limit: Annotated[int, Field(ge=4)] | None = None
     pixel_noise: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -61,6 +66,7 @@ class RecipeSection(_Strict):
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4
     batch_size: Annotated[int, Field(ge=2)] = 128
     schedule: Literal["constant", "cosine"] = "cosine"
+    augment: bool = False
 
 
 class ObjectivesSection(_Strict):
@@ -106,6 +112,9 @@ class Definition(_Strict):
     Attributes:
         name: names the study in a storage, and the folder its pictures go to.
         seed: decides every draw: data subset, request, initialisations, orders, noise, trials.
+        model: see `unlearn.models.ModelFactory`.
+        model_dir: where the user's own models are looked for; default: the definition file's
+            folder, or else the working directory.
         method: `name`, and values for config fields that differ from the method's defaults.
         space: ranges for config fields; what is missing has the method's own range, unless
             `method` fixes its value.
@@ -116,6 +125,7 @@ class Definition(_Strict):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     data: DataSection
     model: str
+    model_dir: str | None = None
     request: Annotated[RandomSection | ClassSection | IndexSection, Field(discriminator="kind")]
     recipe: RecipeSection
     method: dict[str, Any] = Field(default_factory=lambda: {"name": "conmu"})
@@ -231,14 +241,18 @@ class Definition(_Strict):
     def identity(self) -> dict[str, Any]:
         """What two openings of one study must agree on, flat: dotted field -> value.
 
-        Paths don't count, what they lead to does: the study keeps fingerprints of its data and
-        of its request. The space counts as it is resolved, defaults included.
+        Paths don't count, what they lead to does: the study keeps fingerprints of its data, of its
+        request and of the user's own model. The space counts as it is resolved, defaults included.
         """
-        content = self.model_dump(mode="json", exclude={"sampler", "space"})
+        content = self.model_dump(mode="json", exclude={"sampler", "space", "model_dir"})
         content["space"] = {key: repr(span) for key, span in self.ranges.items()}
         if content["data"]["name"].startswith("folder:"):
             content["data"]["name"] = "folder"
+        del content["data"]["dir"]
+        content["model"] = Path(self.model).name  # of FILE.py:FUNCTION
         content["request"].pop("file", None)
+        if not self.recipe.augment:
+            del content["recipe"]["augment"]  # as in studies from before it could be chosen
         return _flatten(content)
 
 

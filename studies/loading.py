@@ -49,7 +49,8 @@ def _parse(text: str, source: str, folder: Path) -> Definition:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{source} is not valid TOML: {error}", "correct that line") from None
-    return validate(_with_absolute_paths(content, folder), source)
+    _make_paths_absolute(content, folder)
+    return validate(content, source)
 
 
 def validate(content: dict[str, Any], source: str) -> Definition:
@@ -66,15 +67,20 @@ def validate(content: dict[str, Any], source: str) -> Definition:
         ) from None
 
 
-def _with_absolute_paths(content: dict[str, Any], folder: Path) -> dict[str, Any]:
-    data, request = content.get("data"), content.get("request")
-    if isinstance(data, dict) and str(data.get("name", "")).startswith("folder:"):
-        path = folder / _expanded(data["name"].removeprefix("folder:"))
-        content = {**content, "data": {**data, "name": f"folder:{path}"}}
-    if isinstance(request, dict) and isinstance(request.get("file"), str):
-        path = folder / _expanded(request["file"])
-        content = {**content, "request": {**request, "file": str(path)}}
-    return content
+def _make_paths_absolute(content: dict[str, Any], folder: Path) -> None:
+    if ":" in str(content.get("model")):
+        content.setdefault("model_dir", ".")
+    _make_absolute(content, "model_dir", folder)
+    _make_absolute(content.get("data"), "name", folder, prefix="folder:")
+    _make_absolute(content.get("data"), "dir", folder)
+    _make_absolute(content.get("request"), "file", folder)
+
+
+def _make_absolute(section: Any, key: str, folder: Path, prefix: str = "") -> None:
+    """Of a section that nobody has validated yet."""
+    path = section.get(key) if isinstance(section, dict) else None
+    if isinstance(path, str) and path.startswith(prefix):
+        section[key] = f"{prefix}{folder / _expanded(path.removeprefix(prefix))}"
 
 
 def _expanded(path: str) -> Path:

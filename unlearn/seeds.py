@@ -2,9 +2,13 @@
 
 The global random state of torch, NumPy and Python is never reset: whoever needs randomness asks
 for a stream by naming what it is for, so that adding a consumer changes nothing for the others.
+Initialisations and layers such as dropout can only draw from the global state: they are lent it.
 """
 
 import hashlib
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,3 +27,28 @@ def generator(seed: int, *purpose: str | int) -> "torch.Generator":
     import torch  # here, so that whoever only derives seeds need not wait for it
 
     return torch.Generator().manual_seed(derive_seed(seed, *purpose))
+
+
+@contextmanager
+def seeded_globals(seed: int, device: "torch.device") -> Iterator[None]:
+    """The global random state of Python, NumPy and torch, on the CPU and on `device`, is seeded
+    for the time of the block, and afterwards is what it was before."""
+    import numpy as np
+    import torch
+
+    gpus = []
+    if device.type == "cuda":
+        gpus = [torch.cuda.current_device() if device.index is None else device.index]
+    python, numpy = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=gpus):
+        # torch.manual_seed would seed the GPUs that are not forked too.
+        torch.default_generator.manual_seed(seed)
+        for gpu in gpus:
+            torch.cuda.default_generators[gpu].manual_seed(seed)
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unlearn.augmentation import crop_and_mirror, draw_crops
 from unlearn.datasets import Samples, to_unit
 from unlearn.models import ModelFactory
 from unlearn.pruning import Masks, mask_gradients
-from unlearn.seeds import derive_seed
+from unlearn.seeds import derive_seed, seeded_globals
 from unlearn.seeds import generator as make_generator
 
 EVALUATION_BATCH = 1000
@@ -31,6 +32,7 @@ class Recipe:
             down to 0 at the end of `epochs`, updated at every step.
         momentum, weight_decay: of SGD.
         batch_size: samples per step; a last batch of one sample joins the one before it.
+        augment: whether `train_from_scratch` crops and mirrors the images at random.
     """
 
     epochs: int
@@ -39,6 +41,7 @@ class Recipe:
     weight_decay: float = 5e-4
     batch_size: int = 128
     schedule: Literal["constant", "cosine"] = "constant"
+    augment: bool = False
 
     def steps_per_epoch(self, samples: int) -> int:
         """How many batches one pass over `samples` samples makes."""
@@ -74,6 +77,7 @@ def train(
     recipe: Recipe,
     *,
     generator: torch.Generator,
+    augmentation: torch.Generator | None = None,
     epochs: int | None = None,
     loss: Loss = cross_entropy,
     masks: Masks | None = None,
@@ -84,7 +88,9 @@ def train(
 
     Args:
         samples: on the model's device; shuffled anew in every epoch. None at all: no step.
-        generator: the order of the samples.
+        generator: the order of the samples; layers that draw at random, such as dropout, are seeded
+            with its seed.
+        augmentation: crops and mirrors the images at random, every time anew; None does not.
         epochs: stop after so many epochs of the recipe's schedule (default: all of them).
         loss: of one batch.
         masks: weights to hold at zero.
@@ -101,24 +107,31 @@ def train(
         weight_decay=recipe.weight_decay,
         fused=True,
     )
+    device = samples.labels.device
     step = 0
-    for epoch in range(recipe.epochs if epochs is None else epochs):
-        order = torch.randperm(len(samples), generator=generator).to(samples.labels.device)
-        for start, end in bounds:
-            positions = order[start:end]
-            for group in optimiser.param_groups:
-                group["lr"] = recipe.rate_at(step, len(bounds))
-            optimiser.zero_grad(set_to_none=True)
-            logits = model(to_unit(samples.images[positions]))
-            loss(logits, samples.labels[positions], positions).backward()
-            if masks is not None:
-                mask_gradients(model, masks)
-            if clip_norm is not None:
-                nn.utils.clip_grad_norm_(parameters, clip_norm)
-            optimiser.step()
-            step += 1
-        if after_epoch is not None:
-            after_epoch(epoch + 1)
+    with seeded_globals(derive_seed(generator.initial_seed(), "layers"), device):
+        for epoch in range(recipe.epochs if epochs is None else epochs):
+            order = torch.randperm(len(samples), generator=generator).to(device)
+            if augmentation is not None:
+                crops = draw_crops(len(samples), augmentation).to(device)
+            for start, end in bounds:
+                positions = order[start:end]
+                for group in optimiser.param_groups:
+                    group["lr"] = recipe.rate_at(step, len(bounds))
+                optimiser.zero_grad(set_to_none=True)
+                images = samples.images[positions]
+                if augmentation is not None:
+                    images = crop_and_mirror(images, crops[start:end])
+                logits = model(to_unit(images))
+                loss(logits, samples.labels[positions], positions).backward()
+                if masks is not None:
+                    mask_gradients(model, masks)
+                if clip_norm is not None:
+                    nn.utils.clip_grad_norm_(parameters, clip_norm)
+                optimiser.step()
+                step += 1
+            if after_epoch is not None:
+                after_epoch(epoch + 1)
     model.eval()
 
 
@@ -134,7 +147,7 @@ def train_from_scratch(
     """A new network trained on `samples`: how θ_o, the retrained models and the proxies are made.
 
     Args:
-        seed: decides initialisation and order, each through a stream of its own.
+        seed: decides initialisation, order and augmentation, each through a stream of its own.
         epochs: stop after so many epochs of the recipe's schedule (default: all of them), so that
             a short training equals the beginning of a long one. 0: the untrained network.
         after_epoch: called with (k, model in training mode) after epoch k = 1, 2, ….
@@ -146,6 +159,7 @@ def train_from_scratch(
         recipe,
         epochs=epochs,
         generator=make_generator(seed, "order"),
+        augmentation=make_generator(seed, "augmentation") if recipe.augment else None,
         after_epoch=None if after_epoch is None else lambda epoch: after_epoch(epoch, model),
     )
     return model

@@ -1,8 +1,10 @@
 """What a study's trials share: made once, and the same whenever it is made."""
 
 import re
+import urllib.request
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from pareto.preparation import Material, Prepared, open_workspace, prepare
 from pareto.workspace import Artifact
 from tests.pareto.conftest import Tiny
 from tests.pareto.home import Home, tiny
+from unlearn.errors import InputError
 
 CPU = torch.device("cpu")
 
@@ -177,6 +180,18 @@ def test_an_index_file_is_identified_by_what_it_lists(tmp_path: Path) -> None:
         definition["request"] = {"kind": "indices", "file": str(tmp_path / name)}
         identities.append(Material.load(type(tiny()).model_validate(definition)).identity())
     assert identities[0] == identities[1] != identities[2]
+
+
+def test_downloads_go_to_the_folder_of_the_definition(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_args: object, **_options: object) -> None:
+        raise URLError("no network")
+
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+    definition = tiny(data={"name": "svhn", "dir": str(tmp_path / "data")})
+    with pytest.raises(InputError, match=str(tmp_path / "data" / "train_32x32.mat")):
+        Material.load(definition)
 
 
 def test_a_missing_file_alone_is_made_again(tiny_study: Tiny, home: Home) -> None:

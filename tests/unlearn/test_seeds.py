@@ -1,10 +1,14 @@
 """Independent random streams."""
 
+import random
+
+import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unlearn.seeds import derive_seed, generator
+from unlearn.seeds import derive_seed, generator, seeded_globals
 
 seeds = st.integers(0, 2**63 - 1)
 purposes = st.lists(st.text(max_size=5) | st.integers(0, 99), max_size=3)
@@ -51,3 +55,51 @@ def test_a_generator_ignores_and_leaves_the_global_state() -> None:
 def test_purposes_have_streams_of_their_own() -> None:
     order, noise = (torch.rand(3, generator=generator(4, p)) for p in ("order", "noise"))
     assert not torch.equal(order, noise)
+
+
+def drawn() -> tuple[float, float, float]:
+    return random.random(), float(np.random.rand()), float(torch.rand(1))
+
+
+def test_global_state_is_lent_for_a_block_and_then_goes_on_as_if_nothing_had_been() -> None:
+    random.seed(5)
+    np.random.seed(5)
+    torch.manual_seed(5)
+    alone = [drawn(), drawn()]
+    random.seed(5)
+    np.random.seed(5)
+    torch.manual_seed(5)
+    first = drawn()
+    with seeded_globals(3, torch.device("cpu")):
+        lent = drawn()
+    assert [first, drawn()] == alone
+    with seeded_globals(3, torch.device("cpu")):
+        assert drawn() == lent
+    with seeded_globals(4, torch.device("cpu")):
+        assert not set(drawn()) & set(lent)
+
+
+def test_global_state_is_given_back_after_a_failure() -> None:
+    def fail() -> None:
+        with seeded_globals(2**63 - 1, torch.device("cpu")):
+            drawn()
+            raise ZeroDivisionError
+
+    random.seed(5)
+    expected = drawn()
+    random.seed(5)
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert drawn()[0] == expected[0]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_the_state_of_a_gpu_is_lent_too() -> None:
+    gpu = torch.device("cuda")
+    before = torch.cuda.get_rng_state()
+    draws = []
+    for _ in range(2):
+        with seeded_globals(3, gpu):
+            draws.append(float(torch.rand(1, device=gpu)))
+    assert draws[0] == draws[1]
+    assert torch.equal(torch.cuda.get_rng_state(), before)

@@ -3,6 +3,7 @@
 import copy
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -401,3 +402,85 @@ def test_predicting_restores_the_mode_and_leaves_the_model(mode: bool) -> None:
 
 def test_predictions_carry_no_gradient() -> None:
     assert not predict(linear(), random_samples(5).images).requires_grad
+
+
+def images_trained_on(recipe: Recipe, augmentation: torch.Generator | None) -> list[Tensor]:
+    """What a model is shown, batch by batch; image i has i in its middle and is black elsewhere."""
+    images = torch.zeros(20, 1, 9, 9)
+    images[:, 0, 4, 4] = torch.arange(20) + 1
+    model = nn.Sequential(nn.Flatten(), nn.Linear(81, CLASSES))
+    shown: list[Tensor] = []
+    model.register_forward_pre_hook(lambda _module, args: shown.append(args[0]))
+    samples = Samples(images, random_samples(20).labels)
+    train(model, samples, recipe, generator=seeded(), augmentation=augmentation)
+    return shown
+
+
+def test_augmented_images_are_moved_anew_in_every_epoch_and_keep_their_order() -> None:
+    recipe = Recipe(epochs=3, learning_rate=0.1, batch_size=8)
+    plain = torch.cat(images_trained_on(recipe, None))
+    moved = torch.cat(images_trained_on(recipe, seeded(7)))
+    assert torch.equal(moved.amax(dim=(1, 2, 3)), plain.amax(dim=(1, 2, 3)))
+    places = moved.flatten(1).argmax(dim=1)
+    order = plain.flatten(1).amax(dim=1).long() - 1
+    by_epoch = torch.stack(
+        [p[o.argsort()] for p, o in zip(places.split(20), order.split(20), strict=True)]
+    )
+    assert (by_epoch != by_epoch[0]).any(dim=1).tolist() == [False, True, True]
+    assert torch.equal(moved, torch.cat(images_trained_on(recipe, seeded(7))))
+    assert not torch.equal(moved, torch.cat(images_trained_on(recipe, seeded(8))))
+
+
+def test_a_recipe_alone_augments_nothing_that_is_fine_tuned() -> None:
+    recipe = Recipe(epochs=1, learning_rate=0.1)
+    augmenting = replace(recipe, augment=True)
+    for ours, theirs in zip(
+        images_trained_on(recipe, None), images_trained_on(augmenting, None), strict=True
+    ):
+        assert torch.equal(ours, theirs)
+
+
+def test_training_from_scratch_augments_where_the_recipe_says_so(problem: Problem) -> None:
+    plain = problem.recipe
+    augmented = replace(plain, augment=True)
+    states = [
+        train_from_scratch(problem.build, problem.forget, recipe, seed=4).state_dict()
+        for recipe in (plain, augmented, augmented)
+    ]
+    name = "1.0.weight"
+    assert torch.equal(states[1][name], states[2][name])
+    assert not torch.equal(states[0][name], states[1][name])
+
+
+def test_an_augmented_training_that_is_short_is_the_beginning_of_a_long_one(
+    problem: Problem,
+) -> None:
+    recipe = replace(problem.recipe, augment=True)
+    states: list[dict[str, Tensor]] = []
+    train_from_scratch(
+        problem.build,
+        problem.forget,
+        recipe,
+        seed=4,
+        after_epoch=lambda _epoch, model: states.append(copy.deepcopy(model.state_dict())),
+    )
+    short = train_from_scratch(problem.build, problem.forget, recipe, seed=4, epochs=1)
+    assert_close(short.state_dict(), states[0], rtol=0, atol=0)
+
+
+def test_dropout_follows_the_seed_and_leaves_the_global_random_state() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(FEATURES, CLASSES))
+    # One batch, so that only dropout depends on the seed.
+    recipe = Recipe(epochs=2, learning_rate=0.5, batch_size=40)
+
+    def trained_from(seed: int) -> Tensor:
+        trained = copy.deepcopy(model)
+        train(trained, random_samples(40), recipe, generator=seeded(seed))
+        return trained.get_parameter("2.weight").detach()
+
+    before = torch.get_rng_state()
+    first = trained_from(1)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.rand(1)
+    assert torch.equal(trained_from(1), first)
+    assert (trained_from(2) - first).abs().max() > 1e-3

@@ -1,4 +1,4 @@
-"""Data sets by name, as tensors: `digits`, `folder:PATH`."""
+"""Data sets by name, as tensors: `digits`, `folder:PATH`, and some that are downloaded."""
 
 from unlearn.datasets._load import load
 from unlearn.datasets._samples import Dataset, Samples, to_unit

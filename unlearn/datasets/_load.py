@@ -4,8 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from platformdirs import user_cache_path
 
 from unlearn.datasets._digits import load_digits
+from unlearn.datasets._downloaded import SOURCES, load_downloaded
 from unlearn.datasets._folder import load_folder
 from unlearn.datasets._samples import Dataset, Samples, to_unit
 from unlearn.datasets._split import stratified_subset
@@ -20,26 +22,32 @@ def load(
     train_limit: int | None = None,
     test_limit: int | None = None,
     pixel_noise: float = 0.0,
+    folder: Path | None = None,
 ) -> Dataset:
     """Load a data set.
 
     Args:
-        name: `digits` or `folder:PATH`.
+        name: `digits`, `folder:PATH`, or one that is downloaded: `cifar10`, `cifar100`, `svhn`,
+            `fashion-mnist`, `mnist`.
         seed: draws the stratified subsets and the pixel noise.
         train_limit, test_limit: keep a stratified subset of this size; all by default.
         pixel_noise: standard deviation, in pixel space [0, 1], of Gaussian noise that becomes a
             fixed part of every image (clipped to [0, 1]); it makes an easy data set harder.
+        folder: where downloads are kept; default: `pareto-search/data` in the user's cache.
 
     Raises:
-        InputError: no such data set, or its files are missing or unusable.
+        InputError: no such data set, or its files are missing or unusable, or can't be downloaded.
     """
     if name == "digits":
         dataset = load_digits()
     elif name.startswith("folder:"):
         path = Path(name.removeprefix("folder:"))
         return _noisy(load_folder(path, seed, train_limit, test_limit), pixel_noise, seed)
+    elif name in SOURCES:
+        dataset = load_downloaded(name, folder or user_cache_path("pareto-search") / "data")
     else:
-        raise InputError(f"no data set is called {name!r}", "use 'digits' or 'folder:PATH'")
+        known = ", ".join(["digits", *SOURCES, "folder:PATH"])
+        raise InputError(f"no data set is called {name!r}", f"use one of {known}")
     dataset = replace(
         dataset,
         train=_limited(dataset.train, train_limit, seed, "train"),

@@ -30,9 +30,10 @@ def images_of(dataset: Dataset) -> Tensor:
 
 
 def test_unknown_names_are_refused_and_the_known_ones_listed() -> None:
-    with pytest.raises(InputError, match="no data set is called 'mnist'") as caught:
-        load("mnist", seed=0)
-    assert "digits" in caught.value.remedy
+    with pytest.raises(InputError, match="no data set is called 'imagenet'") as caught:
+        load("imagenet", seed=0)
+    for name in ("digits", "cifar10", "folder:PATH"):
+        assert name in caught.value.remedy
 
 
 def test_limits_keep_stratified_subsets_of_that_size() -> None:

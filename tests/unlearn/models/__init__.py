@@ -1,0 +1,1 @@
+"""Tests of `unlearn.models`, one file per module."""

@@ -1,0 +1,176 @@
+"""From a model's name to freshly initialised networks."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from unlearn.datasets import Samples, to_unit
+from unlearn.errors import InputError
+from unlearn.models._architectures import ARCHITECTURES
+from unlearn.models._own import in_one_line, own_factory, own_model, source_fingerprint
+from unlearn.models._torchvision import PREFIX, torchvision_model
+from unlearn.pruning import prune
+from unlearn.seeds import seeded_globals
+
+CPU = torch.device("cpu")
+
+
+class Normalise(nn.Module):
+    """Shift and scale each channel; the statistics travel in the state dict."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Tensor, std: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean.view(1, -1, 1, 1))
+        self.register_buffer("std", std.view(1, -1, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return (images - self.mean) / self.std
+
+
+@dataclass(frozen=True)
+class ModelFactory:
+    """Builds freshly initialised models of one architecture for one data set, in any process.
+
+    Attributes:
+        name: a key of `ARCHITECTURES`, `torchvision:NAME`, `module:factory`, `file.py:factory`.
+        classes: how many outputs (logits) the model has.
+        mean, std: per-channel statistics of D_o in pixel space, one value per channel.
+        folder: where modules and files of the user's are looked for, absolute.
+    """
+
+    name: str
+    classes: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    folder: str = ""
+
+    @classmethod
+    def for_data(
+        cls, name: str, train: Samples, classes: int, folder: Path | None = None
+    ) -> "ModelFactory":
+        """The factory for an architecture on some training data.
+
+        A model that is not ours is tried out here, on two images, and not first in every trial.
+
+        Args:
+            folder: where modules and files of the user's are looked for; default: the working
+                directory.
+
+        Raises:
+            InputError: no such architecture, the images are too small for it, or it can't be used.
+        """
+        if name not in ARCHITECTURES and ":" not in name:
+            raise InputError(
+                f"no model is called {name!r}",
+                f"use one of {', '.join(ARCHITECTURES)}, torchvision:NAME or MODULE:FUNCTION",
+            )
+        unit = to_unit(train.images)
+        std, mean = torch.std_mean(unit, dim=(0, 2, 3))
+        std = std.clamp_min(1e-3)  # a constant channel must not divide by zero
+        where = str((folder or Path()).absolute())
+        factory = cls(name, classes, tuple(mean.tolist()), tuple(std.tolist()), where)
+        if name in ARCHITECTURES:
+            _check_size(name, train.images)
+        else:
+            _try_out(factory, train.images[:2])
+        return factory
+
+    def __call__(self, seed: int, device: torch.device) -> nn.Module:
+        """A model initialised from `seed`, equal on every device; no global state is touched.
+
+        Raises:
+            InputError: the user's own model cannot be made.
+        """
+        with seeded_globals(0, CPU):  # a module may draw when it is imported, which is done once
+            build = self._builder()
+        with seeded_globals(seed, CPU):
+            network = build()
+        normalise = Normalise(torch.tensor(self.mean), torch.tensor(self.std))
+        # Channels-last convolutions run twice as fast on a CPU, and faster on tensor cores.
+        model = nn.Sequential(normalise, network)
+        return model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+    def _builder(self) -> Callable[[], nn.Module]:
+        channels = len(self.mean)
+        if self.name in ARCHITECTURES:
+            return partial(ARCHITECTURES[self.name].build, channels, self.classes)
+        if self.name.startswith(PREFIX):
+            return partial(torchvision_model, self.name, channels, self.classes)
+        factory = own_factory(self.name, self.folder)
+        return partial(own_model, factory, self.name, self.folder, self.classes)
+
+    def source_fingerprint(self) -> str | None:
+        """What tells one version of the user's own model from another; None if it is not theirs."""
+        if self.name in ARCHITECTURES or self.name.startswith(PREFIX):
+            return None
+        return source_fingerprint(self.name, self.folder)
+
+
+def _check_size(name: str, images: Tensor) -> None:
+    (height, width), smallest = images.shape[-2:], ARCHITECTURES[name].smallest
+    if min(height, width) < smallest:
+        raise InputError(
+            f"images of {width}×{height} pixels are too small for {name}",
+            f"use {smallest}×{smallest} or larger, or another model",
+        )
+
+
+def _try_out(factory: ModelFactory, images: Tensor) -> None:
+    """See whether training, evaluation, pruning and storing can do with a model.
+
+    Args:
+        images: two.
+    """
+    name = factory.name
+    try:
+        model, again = factory(0, CPU), factory(0, CPU)
+        with torch.no_grad(), seeded_globals(0, CPU):
+            answers = [model.train()(to_unit(images)), model.eval()(to_unit(images))]
+    except InputError:
+        raise
+    except Exception as error:
+        channels, height, width = images.shape[1:]
+        raise InputError(
+            f"{name} cannot be used for {channels}-channel images of {width}×{height} pixels:"
+            f" {in_one_line(error)}",
+            "use images of another size, or another model",
+        ) from error
+    for answer in answers:
+        shape = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
+        if shape != (2, factory.classes):
+            raise InputError(
+                f"{name} answers two images with {shape}, not with 2×{factory.classes} logits",
+                "make it return one logit per class, in training and in evaluation",
+            )
+    reason = _unusable(model, again)
+    if reason is not None:
+        raise InputError(f"{name} {reason}", "change it, or use another model")
+
+
+def _unusable(model: nn.Module, again: nn.Module) -> str | None:
+    """Why a model cannot be used, to follow its name.
+
+    Args:
+        again: made from the same seed.
+    """
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        return "has nothing to train"
+    if not all(isinstance(value, Tensor) for value in model.state_dict().values()):
+        return "keeps something in its state dict that is no tensor"
+    if model.get_submodule("1") is again.get_submodule("1"):
+        return "makes the same model again, not another one"
+    first, second = dict(model.named_parameters()), dict(again.named_parameters())
+    if first.keys() != second.keys() or any(not first[k].equal(second[k]) for k in first):
+        return "starts from other weights every time: draw them from torch, NumPy or random"
+    parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    computed = sorted(prune(model, 0.0).keys() - parameters)
+    if computed:
+        return f"computes {computed[0]} from other parameters, so that it cannot be pruned"
+    return None

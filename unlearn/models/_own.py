@@ -1,0 +1,136 @@
+"""The user's own models: `module:factory` or `path/to/file.py:factory`.
+
+Such a name and a folder are all that is kept of a model, so that any process can make it again.
+"""
+
+import hashlib
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.machinery import PathFinder
+from pathlib import Path
+from types import ModuleType
+
+from torch import nn
+
+from unlearn.errors import InputError
+
+REMEDY = "name MODULE:FUNCTION or FILE.py:FUNCTION; it is called with the number of classes"
+
+
+def own_factory(name: str, folder: str) -> Callable[[int], object]:
+    """Import the user's factory.
+
+    Args:
+        name: `module:factory`, or `file.py:factory`. While it is imported, and while it is called
+            by `own_model`, the folder, or the one that the file lies in, is first on Python's path.
+        folder: absolute; a relative file belongs to it.
+
+    Raises:
+        InputError: there is no such module or factory.
+    """
+    source, _, attribute = name.rpartition(":")
+    module = _module(source, folder)
+    factory: object = getattr(module, attribute, None)
+    if not callable(factory):
+        raise InputError(f"{module.__file__} has no function called {attribute!r}", REMEDY)
+    return factory
+
+
+def own_model(factory: Callable[[int], object], name: str, folder: str, classes: int) -> nn.Module:
+    """Call the user's factory with the number of classes.
+
+    Raises:
+        InputError: it raises, or makes no module.
+    """
+    try:
+        with _first_on_path(_home(name.rpartition(":")[0], folder)):
+            model = factory(classes)
+    except Exception as error:
+        raise InputError(
+            f"{name} fails when called with {classes}: {in_one_line(error)}", "correct it"
+        ) from error
+    if not isinstance(model, nn.Module):
+        raise InputError(
+            f"{name} makes a {type(model).__name__}, not a model", "return a torch.nn.Module"
+        )
+    return model
+
+
+def source_fingerprint(name: str, folder: str) -> str:
+    """A SHA-256 of the file that the factory stands in; not of what that imports.
+
+    Raises:
+        InputError: there is no such module.
+    """
+    file = _module(name.rpartition(":")[0], folder).__file__
+    return hashlib.sha256(_read(Path(str(file)))).hexdigest()
+
+
+def in_one_line(error: Exception) -> str:
+    """An exception's type and the first line of what it says."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def _home(source: str, folder: str) -> str:
+    return str((Path(folder) / source).parent) if source.endswith(".py") else folder
+
+
+def _module(source: str, folder: str) -> ModuleType:
+    try:
+        with _first_on_path(_home(source, folder)):
+            if source.endswith(".py"):
+                return _run_file(Path(folder) / source)
+            importlib.invalidate_caches()
+            module = importlib.import_module(source)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"{source} cannot be imported: {in_one_line(error)}", REMEDY) from error
+    file = module.__file__
+    if file is None:
+        raise InputError(f"{source} is a folder without a module", REMEDY)
+    lies_there = PathFinder.find_spec(source.partition(".")[0], [folder]) is not None
+    if lies_there and not Path(file).resolve().is_relative_to(Path(folder).resolve()):
+        raise InputError(
+            f"{source} is not taken from {folder}: {file} has the same name and came first",
+            "rename it, or name its file: FILE.py:FUNCTION",
+        )
+    return module
+
+
+def _run_file(file: Path) -> ModuleType:
+    """The module of a file; its name in `sys.modules` tells path and content, so that files of one
+    name, or one that has been edited, are not mistaken for each other."""
+    content = _read(file)
+    digest = hashlib.sha256(str(file).encode() + b"\0" + content).hexdigest()
+    name = f"{file.stem}_{digest[:16]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    module = ModuleType(name)
+    module.__file__ = str(file)
+    sys.modules[name] = module  # dataclasses look their module up there
+    try:
+        exec(compile(content, str(file), "exec"), module.__dict__)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror}", "check the path") from None
+
+
+@contextmanager
+def _first_on_path(folder: str) -> Iterator[None]:
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
