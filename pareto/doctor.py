@@ -133,5 +133,12 @@ def _ray(address: str | None) -> str:
     from pareto.engines.settings import EngineSettings
 
     with EngineSettings(name="ray", ray_address=address).opened("calibrated") as engine:
+        import ray
+
         where = "a Ray started here" if address is None else f"the Ray cluster at {address}"
-        return f"{where} has room for {engine.workers} trials at a time"
+        total = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        machines = len(ray.nodes())  # type: ignore[no-untyped-call]
+        return (
+            f"{where} has {machines} machine(s), {total.get('CPU', 0):g} CPUs and"
+            f" {total.get('GPU', 0):g} GPUs; room for {engine.workers} trials at a time"
+        )

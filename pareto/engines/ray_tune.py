@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -28,6 +28,14 @@ import ray
 from ray import tune
 from ray.tune.search import Searcher
 
+MAX_CALLS = 3
+"""How often a call is begun whose worker dies."""
+
+DEATHS = (
+    ray.exceptions.WorkerCrashedError,
+    ray.exceptions.NodeDiedError,
+    ray.exceptions.OutOfMemoryError,
+)
 SAME_VERSION = "install the same version of pareto-search on every machine of the cluster"
 
 
@@ -88,21 +96,29 @@ class RayEngine:
         return self._gpus >= 1
 
     def call(self, work: Callable[[torch.device, Announce], T], announce: Announce) -> T:
+        payload = pickle.dumps(work)
+        for attempt in range(1, MAX_CALLS + 1):
+            try:
+                return cast("T", self._call_once(payload, announce))
+            except DEATHS as error:
+                reason = _reason(str(error))
+                if attempt < MAX_CALLS:
+                    announce(f"a Ray worker died and its work is begun again: {reason}")
+            except ray.exceptions.RayError as error:
+                reason = _reason(str(error))
+                break
+        raise EngineError(f"the work on Ray failed: {reason}", SAME_VERSION)
+
+    def _call_once(self, payload: bytes, announce: Announce) -> object:
         gpus = max(1.0, self._gpus) if self._gpus else 0.0  # a whole one, to have it to itself
         remote: Any = ray.remote(num_cpus=self._cpus, num_gpus=gpus, max_retries=0)(_called)
-        try:
-            for message in remote.remote(pickle.dumps(work), self._device):
-                kind, content = ray.get(message)
-                if kind == "said":
-                    announce(content)
-                elif kind == "raised":
-                    raise content
-        except ray.exceptions.RayError as error:
-            raise EngineError(
-                f"the work on Ray failed: {_reason(str(error))}", SAME_VERSION
-            ) from None
-        result: T = content
-        return result
+        for message in remote.remote(payload, self._device):
+            kind, content = ray.get(message)
+            if kind == "said":
+                announce(content)
+            elif kind == "raised":
+                raise content
+        return content
 
     def run(self, source: TrialSource, make_runner: MakeRunner) -> None:
         tickets = _Tickets(source)

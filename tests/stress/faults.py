@@ -11,7 +11,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.stress.searches import Broken, Search, new_search
@@ -70,24 +70,20 @@ def small_file_system(folder: Path, kilobytes: int) -> Iterator[None]:
     try:
         yield
     finally:
-        subprocess.run(["umount", folder], check=True)
+        subprocess.run(["umount", "--lazy", folder], check=True)  # we may still read there
 
 
 def full_disk_under_the_storage(kind: str) -> str:
     with new_search(kind, "--workers", "2") as (search, _):
         disk = search.folder / "disk"
-        with small_file_system(disk, 4000):
+        with small_file_system(disk, 12_000):
             search.url = f"{kind}:///{disk}/studies"
             driver = search.start(BUDGET)
             wait_for_trials(search, 5)
             filler = disk / "filler"
-            with filler.open("wb") as rest:
-                try:
-                    while True:
-                        rest.write(bytes(1024))
-                        rest.flush()
-                except OSError:
-                    pass
+            with suppress(OSError), filler.open("wb", buffering=0) as rest:  # until it is full
+                while True:
+                    rest.write(bytes(1024))
             code = driver.wait(300)
             if code != 1:
                 raise Broken(f"exit code {code}: {search.said()}")

@@ -58,14 +58,19 @@ def storm_on_workers(search: Search, kills: int, chance: random.Random) -> int:
     budget = 4 * STEP
     killed = 0
     driver = search.start(budget)
+    seen = 0
     while killed < kills:
-        time.sleep(chance.uniform(0.3, 2.5))
+        # Whoever kills all workers while they start gets what a lack of memory gets: a clear end.
+        while driver.poll() is None and killed and search.check_kept() == seen:
+            time.sleep(0.1)
+        time.sleep(chance.uniform(0.0, 2.0))
         if driver.poll() is not None:
             if driver.returncode != 0:
                 raise Broken(f"exit code {driver.returncode}: {search.said()[-2000:]}")
             search.check_finished(budget)
             budget += 4 * STEP
             driver = search.start(budget)
+            seen = 0
             continue
         workers = workers_of(driver)
         if not workers:
@@ -75,7 +80,8 @@ def storm_on_workers(search: Search, kills: int, chance: random.Random) -> int:
         except psutil.NoSuchProcess:
             continue
         killed += 1
-        print(f"killed {killed} of {kills}", flush=True)
+        seen = search.check_kept()
+        print(f"killed {killed} of {kills}; {seen} complete", flush=True)
     if driver.wait(600) != 0:
         raise Broken(f"exit code {driver.returncode}: {search.said()[-2000:]}")
     return budget

@@ -23,6 +23,9 @@ from tests.pareto.servers import KINDS, Server, running
 DEFINITION = TINY.replace("epochs = 2", "epochs = 30")
 
 
+WORKERS = ("multiprocessing.spawn", "ray::_Actor", "ray::_called")
+"""What the command lines of worker processes say."""
+
 MARK = "PARETO_SEARCH_STRESS"
 """Environment variable that all processes of a search inherit."""
 
@@ -133,7 +136,9 @@ def workers_of(driver: "subprocess.Popen[bytes]") -> list[psutil.Process]:
     try:
         for process in psutil.Process(driver.pid).children(recursive=True):
             words = " ".join(process.cmdline())
-            if "multiprocessing.spawn" in words or words.startswith("ray::"):
+            if any(
+                mark in words for mark in ("multiprocessing.spawn", "ray::_Actor", "ray::_called")
+            ):
                 found.append(process)
     except psutil.NoSuchProcess:
         pass  # it ended while we looked

@@ -69,6 +69,9 @@ def recipe(**values: Any) -> Content:
         ({"recipe": recipe(momentum=1.0)}, "recipe.momentum: "),
         ({"recipe": recipe(batch_size=1)}, "recipe.batch_size: "),
         ({"recipe": recipe(schedule="step")}, "recipe.schedule: "),
+        ({"recipe": recipe(augment="yes")}, "recipe.augment: "),
+        ({"data": {"name": "digits", "dir": 3}}, "data.dir: "),
+        ({"model_dir": 3}, "model_dir: "),
         ({"objectives": {"attack": "guess"}}, "objectives: attack must be one of threshold, svc"),
         ({"objectives": {"retrainings": 2}}, "objectives.retrainings: "),
         ({"objectives": {"runtime": "guessed"}}, "objectives.runtime: "),
@@ -263,6 +266,9 @@ OTHER: list[Content] = [
     {"recipe": recipe(weight_decay=0.1)},
     {"recipe": recipe(batch_size=64)},
     {"recipe": recipe(schedule="constant")},
+    {"recipe": recipe(augment=True)},
+    {"model": "net.py:net"},
+    {"model": "net.py:other"},
     {"method": conmu(gamma=1.0)},
     {"method": conmu(alpha=3)},
     {"space": {"alpha": {"low": 0, "high": 19}}},
@@ -301,6 +307,10 @@ def test_the_identity_tells_which_field_differs(changes: Content, field: str) ->
         ({}, {"method": {"name": "conmu"}, "space": {}, "objectives": {"retrainings": 5}}),
         ({}, {"space": {"alpha": {"low": 0, "high": 20}}}),
         ({"data": {"name": "folder:/a"}}, {"data": {"name": "folder:/elsewhere/b"}}),
+        ({"data": {"name": "digits"}}, {"data": {"name": "digits", "dir": "/elsewhere"}}),
+        ({"model": "net:net"}, {"model": "net:net", "model_dir": "/elsewhere"}),
+        ({"model": "a/net.py:net"}, {"model": "/elsewhere/net.py:net"}),
+        ({}, {"recipe": recipe(augment=False)}),
         (
             {"request": {"kind": "indices", "file": "/a/b.txt"}},
             {"request": {"kind": "indices", "file": "/elsewhere/c.csv"}},
@@ -317,6 +327,11 @@ def test_what_does_not_change_a_trial_does_not_change_the_identity(
 def test_the_identity_survives_json(changes: Content) -> None:
     identity = definition(**changes).identity()
     assert json.loads(json.dumps(identity)) == identity
+
+
+def test_what_could_not_be_chosen_once_is_not_in_the_identity_unless_it_is_chosen() -> None:
+    assert "recipe.augment" not in definition().identity()
+    assert definition(recipe=recipe(augment=True)).identity()["recipe.augment"] is True
 
 
 def stored(each: Definition) -> Definition:

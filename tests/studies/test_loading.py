@@ -10,10 +10,11 @@ from unlearn.errors import InputError
 
 STUDY_FILE = """
 name = "mine"
-model = "small-cnn"
+model = "{model}"
 
 [data]
 name = "{data}"
+{more}
 
 [request]
 {request}
@@ -25,9 +26,16 @@ learning_rate = 0.1
 RANDOM = 'kind = "random"\nfraction = 0.2'
 
 
-def written(file: Path, *, data: str = "digits", request: str = RANDOM) -> Path:
+def written(
+    file: Path,
+    *,
+    data: str = "digits",
+    more: str = "",
+    request: str = RANDOM,
+    model: str = "small-cnn",
+) -> Path:
     file.parent.mkdir(exist_ok=True)
-    file.write_text(STUDY_FILE.format(data=data, request=request))
+    file.write_text(STUDY_FILE.format(data=data, more=more, request=request, model=model))
     return file
 
 
@@ -85,6 +93,24 @@ def test_a_relative_index_file_belongs_to_the_folder_of_the_file(
     monkeypatch.chdir(tmp_path)
     request = load("study/mine.toml").request.model_dump()
     assert Path(request["file"]) == (tmp_path / "study" / "forget.csv").resolve()
+
+
+def test_a_relative_data_folder_belongs_to_the_folder_of_the_file(tmp_path: Path) -> None:
+    file = written(tmp_path / "study" / "mine.toml", data="cifar10", more='dir = "downloads"')
+    assert load(file).data.dir == str((tmp_path / "study").resolve() / "downloads")
+
+
+@pytest.mark.parametrize("model", ["net:net", "net.py:net"])
+def test_the_users_own_model_is_looked_for_in_the_folder_of_the_file(
+    model: str, tmp_path: Path
+) -> None:
+    definition = load(written(tmp_path / "study" / "mine.toml", model=model))
+    assert definition.model == model
+    assert Path(str(definition.model_dir)) == (tmp_path / "study").resolve()
+
+
+def test_a_model_of_ours_is_looked_for_nowhere(tmp_path: Path) -> None:
+    assert load(written(tmp_path / "mine.toml")).model_dir is None
 
 
 def test_absolute_paths_stay(tmp_path: Path) -> None:

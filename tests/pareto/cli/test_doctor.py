@@ -29,7 +29,8 @@ def test_a_healthy_machine(home: Home) -> None:
     assert f"torch {torch.__version__.partition('+')[0]}" in said["versions"]
     assert "1 studies" in said["storage"]
     assert "GiB free" in said["workspace"]
-    assert "has room for" in said["ray"]
+    assert "1 machine(s)" in said["ray"]
+    assert "room for" in said["ray"]
     assert all(words.startswith("ok") for words in said.values())
     assert home.files() == before
 

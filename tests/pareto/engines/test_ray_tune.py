@@ -1,6 +1,9 @@
 """Ray: workers that die, work that goes wrong, and too little room."""
 
+import os
+import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -72,6 +75,21 @@ def test_a_call_says_how_it_goes_and_returns_what_came_of_it(ray_engine: RayEngi
     said: list[str] = []
     assert ray_engine.call(count_to_three, said.append) == "cpu"
     assert said == ["1", "2", "3"]
+
+
+def die_once(folder: str, _device: torch.device, announce: Announce) -> str:
+    announce("at work")
+    if not Path(folder, "died").exists():
+        Path(folder, "died").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "done"
+
+
+def test_a_call_whose_worker_dies_is_begun_again(ray_engine: RayEngine, tmp_path: Path) -> None:
+    said: list[str] = []
+    assert ray_engine.call(partial(die_once, str(tmp_path)), said.append) == "done"
+    assert "a Ray worker died" in said[-2]
+    assert said[-1] == "at work"
 
 
 @pytest.mark.parametrize(
