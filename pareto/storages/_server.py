@@ -1,5 +1,6 @@
 """Studies on a database server, for drivers on any number of machines."""
 
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -81,7 +82,9 @@ class ServerBackend:
                     sqlalchemy.text("update version_info set schema_version = schema_version")
                 )
                 connection.rollback()
-        return optuna.storages._CachedStorage(storage)
+        cached = optuna.storages._CachedStorage(storage)
+        weakref.finalize(cached, storage.engine.dispose)  # connections end with it
+        return cached
 
     def _storage(self) -> Any:
         import optuna

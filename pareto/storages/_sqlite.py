@@ -2,6 +2,7 @@
 
 import sqlite3
 import tempfile
+import weakref
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,7 +67,9 @@ class SqliteBackend:
             _lock_on_begin(storage.engine)
             with storage.engine.begin():  # fails here, and not in mid-search, if it is read-only
                 pass
-        return optuna.storages._CachedStorage(storage)
+        cached = optuna.storages._CachedStorage(storage)
+        weakref.finalize(cached, storage.engine.dispose)  # connections end with it
+        return cached
 
     def _engine(self) -> "Engine":
         import sqlalchemy

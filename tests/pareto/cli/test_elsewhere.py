@@ -10,20 +10,18 @@ from tests.pareto.cli.conftest import Invoke, Start
 from tests.pareto.conftest import SLOW_EPOCHS, Tiny
 from tests.pareto.home import NAME, Home, tiny
 from tests.pareto.program import run
-from tests.pareto.servers import KINDS, Servers
+from tests.pareto.servers import Servers
 
 BUDGET = ("--study", "tiny.toml", "--workers", "2", "--budget")
 
 
-@pytest.mark.parametrize("kind", list(KINDS))
 def test_a_study_on_a_server_never_tells_its_password(
-    kind: str,
     servers: Servers,
     home: Home,
     invoke: Invoke,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    url = servers.new_place(kind, home.folder).replace("tester@", "tester:s3cr3t@")
+    url = servers.new_place("postgresql", home.folder).replace("tester@", "tester:s3cr3t@")
     monkeypatch.setenv("PARETO_SEARCH_STORAGE", url)
     endings = [run(home.folder, *BUDGET, "4")]
     more = [
