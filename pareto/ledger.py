@@ -22,6 +22,7 @@ only their own trials, through this file; workers never touch the storage.
 | `retry_of`, `attempt` | the trial it repeats, and how often that was tried |
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -40,6 +41,9 @@ from unlearn.seeds import derive_seed
 
 MAX_ATTEMPTS = 3
 """How often the parameters of lost trials are tried in all."""
+
+LOOK_SECONDS = 0.1
+"""How long a look at all trials lasts, where a change of somebody else's may be missing."""
 
 State = Literal["complete", "failed", "running", "waiting"]
 _STATES: dict[TrialState, State] = {
@@ -103,6 +107,7 @@ class Ledger:
         self._driver = Driver.this_process()
         self._watch = LeaseWatch(self._driver)
         self._mine: dict[int, optuna.Trial] = {}
+        self._last_look: tuple[float, list[FrozenTrial]] | None = None
 
     @classmethod
     def open(
@@ -167,12 +172,12 @@ class Ledger:
             )
 
     def trials(self) -> list[Trial]:
-        """All trials by number."""
-        return [_trial(frozen) for frozen in self._frozen()]
+        """All trials by number; what others did in the last `LOOK_SECONDS` may be missing."""
+        return [_trial(frozen) for frozen in self._recent()]
 
     def counts(self) -> Counts:
-        states = [_STATES[frozen.state] for frozen in self._frozen()]
-        return Counts(states.count("complete"), states.count("failed"), states.count("running"))
+        """How many trials there are; what others did in the last `LOOK_SECONDS` may be missing."""
+        return _counts(self._recent())
 
     def ask(self, budget: int, study_seed: int) -> Ticket | None:
         """Take the next trial, unless those complete and running make up the budget.
@@ -185,10 +190,11 @@ class Ledger:
             return None
         trial = self._study.ask(self._distributions)
         number, trial_id = trial.number, trial._trial_id
-        counts = self.counts()
+        counts = _counts(self._frozen())
         if counts.complete + counts.running > budget:
             self._storage.set_trial_user_attr(trial_id, "lease", None)
             self._storage.set_trial_state_values(trial_id, TrialState.WAITING)
+            self._last_look = None
             return None
         self._mine[number] = trial
         return Ticket(number, dict(trial.params), derive_seed(study_seed, "trial", number))
@@ -257,6 +263,7 @@ class Ledger:
         """Tell a trial complete with these values, or failed without; False if another driver told
         it before, taking ours for dead."""
         state = TrialState.FAIL if values is None else TrialState.COMPLETE
+        self._last_look = None
         try:
             for key, value in attributes.items():
                 self._storage.set_trial_user_attr(trial_id, key, value)
@@ -268,13 +275,27 @@ class Ledger:
         return True
 
     def _frozen(self) -> list[FrozenTrial]:
-        return self._study.get_trials(deepcopy=False)
+        """All trials, as they stand in the storage now."""
+        trials = self._study.get_trials(deepcopy=False)
+        self._last_look = (time.monotonic(), trials)
+        return trials
+
+    def _recent(self) -> list[FrozenTrial]:
+        """All trials, with what this driver did last: to look costs a server more than to write."""
+        if self._last_look is not None and time.monotonic() - self._last_look[0] < LOOK_SECONDS:
+            return self._last_look[1]
+        return self._frozen()
 
 
 def study_names(storage: optuna.storages.BaseStorage) -> list[str]:
     """The studies in a storage, by name; those of other programs don't count."""
     ours = (study for study in storage.get_all_studies() if "identity" in study.user_attrs)
     return sorted(study.study_name for study in ours)
+
+
+def _counts(trials: Sequence[FrozenTrial]) -> Counts:
+    states = [_STATES[frozen.state] for frozen in trials]
+    return Counts(states.count("complete"), states.count("failed"), states.count("running"))
 
 
 def _trial(frozen: FrozenTrial) -> Trial:

@@ -90,8 +90,9 @@ class ServerBackend:
         import optuna
 
         url = self._url.render_as_string(hide_password=False)
-        # A connection is looked at before it is used: the server may have closed idle ones.
-        arguments = {"pool_pre_ping": True, "connect_args": self._connect_arguments()}
+        # Optuna would look at each connection before it is used. Where the server has closed one,
+        # the guard makes the call again.
+        arguments = {"pool_pre_ping": False, "connect_args": self._connect_arguments()}
         with self._driver_needed():
             return optuna.storages.RDBStorage(
                 url.replace("{", "{{").replace("}", "}}"), engine_kwargs=arguments

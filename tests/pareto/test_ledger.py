@@ -203,7 +203,10 @@ def test_a_larger_budget_goes_on(ledger: Ledger) -> None:
     assert run(ledger, 5) == 3
 
 
-def test_two_drivers_in_turn_share_the_budget_exactly(memory: BaseStorage) -> None:
+def test_two_drivers_in_turn_share_the_budget_exactly(
+    memory: BaseStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pareto.ledger.LOOK_SECONDS", 0.0)
     drivers = [open_ledger(memory), open_ledger(memory)]
     tickets = [driver.ask(5, SEED) for _ in range(4) for driver in drivers]
     assert [ticket.number for ticket in tickets if ticket] == [0, 1, 2, 3, 4]

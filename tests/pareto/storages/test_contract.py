@@ -70,7 +70,10 @@ def test_what_is_written_is_read_back_to_the_last_bit(place: str) -> None:
     assert read.user_attrs == {"notes": notes}
 
 
-def test_two_connections_see_what_the_other_writes(place: str) -> None:
+def test_two_connections_see_what_the_other_writes(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pareto.ledger.LOOK_SECONDS", 0.0)
     first, second = open_ledger(connect(place)), open_ledger(connect(place))
     for turn, ledger in enumerate([first, second, second, first]):
         ticket = ledger.ask(10, SEED)
