@@ -118,8 +118,8 @@ def _make_folder(files: Any, folder: str) -> None:
     _make_folder(files, files._parent(folder))
     try:
         files.mkdir(folder, create_parents=False)
-    except Exception:
-        if _kind(files, folder) != "directory":  # otherwise another program was quicker
+    except Exception:  # each driver has one of its own for a folder that is there by now
+        if _kind(files, folder) != "directory":
             raise
 
 

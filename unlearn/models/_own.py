@@ -114,7 +114,7 @@ def _run_file(file: Path) -> ModuleType:
     sys.modules[name] = module  # dataclasses look their module up there
     try:
         exec(compile(content, str(file), "exec"), module.__dict__)
-    except BaseException:
+    except BaseException:  # whatever ended it, half a module is no module
         del sys.modules[name]
         raise
     return module
