@@ -128,6 +128,7 @@ class PoolEngine:
             return
         if worker.ticket is not None:
             ticket, worker.ticket = worker.ticket, None
+            self._failed_starts = 0  # it is not that none can work
             source.report(ticket, message)
         elif isinstance(message, Failure):
             raise EngineError(f"a worker could not start: {message.reason}", REMEDY)
