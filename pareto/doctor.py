@@ -10,6 +10,7 @@ import joblib
 
 from pareto import storages
 from pareto.places import Place
+from pareto.urls import shown
 from unlearn.errors import UserFacingError
 
 PACKAGES = ("pareto-search", "torch", "torchvision", "optuna", "ray", "numpy")
@@ -103,12 +104,12 @@ def _gpu(index: int) -> str:
 
 
 def _storage(url: str) -> str:
-    from pareto.ledger import study_names
+    from pareto.ledger import study_kinds
 
     if not storages.exists(url):
-        return f"{storages.shown(url)} can be reached; no study is in it yet"
+        return f"{shown(url)} can be reached; no study is in it yet"
     opened = storages.connect(url, writable=True)
-    return f"{storages.shown(url)} can be read and written; {len(study_names(opened))} studies"
+    return f"{shown(url)} can be read and written; {len(study_kinds(opened))} studies"
 
 
 def _clock(url: str) -> str:

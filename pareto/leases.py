@@ -9,9 +9,11 @@ nobody could look, because the storage did not answer, does not count.
 
 import os
 import platform
+import threading
 import time
 import uuid
-from collections.abc import Container
+from collections.abc import Callable, Container, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,6 +51,29 @@ class Driver:
     def lease(self) -> dict[str, Any]:
         """A freshly signed lease, as JSON can hold it."""
         return {**asdict(self), "beat": time.time()}
+
+
+@contextmanager
+def beating(beat: Callable[[], bool]) -> Iterator[None]:
+    """Sign leases anew in the background while the block runs.
+
+    Args:
+        beat: called every `BEAT_SECONDS`, in a thread of its own, for as long as it returns True.
+            It must not raise: nobody would hear of it.
+    """
+    ended = threading.Event()
+
+    def go_on() -> None:
+        while not ended.wait(BEAT_SECONDS) and beat():
+            pass
+
+    thread = threading.Thread(target=go_on, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 @dataclass(frozen=True)

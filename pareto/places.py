@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from fsspec.core import url_to_fs
 from fsspec.utils import get_protocol
 
-from pareto.storages import shown
+from pareto.urls import shown
 from unlearn.errors import InputError
 
 

@@ -10,7 +10,6 @@ another: what is kept stands that (see `workspace.py`), and only work is done tw
 """
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -19,8 +18,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from pareto import leases
-from pareto.leases import Driver, LeaseWatch
+from pareto.leases import Driver, LeaseWatch, beating
 from pareto.places import Place
 from unlearn.errors import InputError
 
@@ -73,7 +71,7 @@ class _Lease:
     def held(self) -> Iterator[None]:
         try:
             self._take()
-            with self._renewed():
+            with beating(self._renew):
                 yield
         finally:
             self._release()
@@ -92,27 +90,16 @@ class _Lease:
                 self._say(WAITING)
             time.sleep(LOOK_SECONDS)
 
-    @contextmanager
-    def _renewed(self) -> Iterator[None]:
-        ended = threading.Event()
-
-        def renew() -> None:
-            while not ended.wait(leases.BEAT_SECONDS):
-                try:
-                    if not self._is_ours():
-                        self._say("another program prepares the same study at the same time")
-                        return
-                    self._sign()
-                except InputError as error:  # the next beat may get through
-                    self._say(f"the lock cannot be renewed: {error}")
-
-        thread = threading.Thread(target=renew, daemon=True)
-        thread.start()
+    def _renew(self) -> bool:
+        """Sign anew; whether the lock is still ours, as far as can be told."""
         try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
+            if not self._is_ours():
+                self._say("another program prepares the same study at the same time")
+                return False
+            self._sign()
+        except InputError as error:  # the next beat may get through
+            self._say(f"the lock cannot be renewed: {error}")
+        return True
 
     def _release(self) -> None:
         try:

@@ -42,6 +42,13 @@ def prune(model: nn.Module, rate: float) -> Masks:
 
 
 @torch.no_grad()
+def mask_weights(model: nn.Module, masks: Masks) -> None:
+    """Set the weights to zero that another model of the same architecture was pruned of."""
+    for name, mask in masks.items():
+        model.get_parameter(name).mul_(mask)
+
+
+@torch.no_grad()
 def mask_gradients(model: nn.Module, masks: Masks) -> None:
     """Zero the gradients of pruned weights: being zero themselves, they then never move,
     whatever momentum and weight decay do."""
@@ -57,7 +64,7 @@ def mask_gradients(model: nn.Module, masks: Masks) -> None:
 
 
 def sparsity(model: nn.Module) -> float:
-    """The share of zeros among the prunable weights, in [0, 1]."""
+    """The share of zeros among the prunable weights, in [0, 1]; 0 if there are none."""
     weights = [module.weight for module in model.modules() if isinstance(module, PRUNABLE)]
     zeros = sum(int((weight == 0).sum()) for weight in weights)
-    return zeros / sum(weight.numel() for weight in weights)
+    return zeros / max(1, sum(weight.numel() for weight in weights))

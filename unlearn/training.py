@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from unlearn.augmentation import crop_and_mirror, draw_crops
 from unlearn.datasets import Samples, to_unit
 from unlearn.models import ModelFactory
-from unlearn.pruning import Masks, mask_gradients
+from unlearn.pruning import Masks, mask_gradients, mask_weights
 from unlearn.seeds import derive_seed, seeded_globals
 from unlearn.seeds import generator as make_generator
 
@@ -142,6 +142,7 @@ def train_from_scratch(
     seed: int,
     *,
     epochs: int | None = None,
+    masks: Masks | None = None,
     after_epoch: Callable[[int, nn.Module], None] | None = None,
 ) -> nn.Module:
     """A new network trained on `samples`: how θ_o, the retrained models and the proxies are made.
@@ -150,14 +151,18 @@ def train_from_scratch(
         seed: decides initialisation, order and augmentation, each through a stream of its own.
         epochs: stop after so many epochs of the recipe's schedule (default: all of them), so that
             a short training equals the beginning of a long one. 0: the untrained network.
+        masks: weights to hold at zero, from the initialisation on.
         after_epoch: called with (k, model in training mode) after epoch k = 1, 2, ….
     """
     model = build(derive_seed(seed, "initialisation"), samples.labels.device)
+    if masks is not None:
+        mask_weights(model, masks)
     train(
         model,
         samples,
         recipe,
         epochs=epochs,
+        masks=masks,
         generator=make_generator(seed, "order"),
         augmentation=make_generator(seed, "augmentation") if recipe.augment else None,
         after_epoch=None if after_epoch is None else lambda epoch: after_epoch(epoch, model),

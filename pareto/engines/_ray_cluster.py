@@ -56,7 +56,10 @@ MARK = "PARETO_SEARCH_RAY_FOLDER"
 TOKEN = "RAY_AUTH_TOKEN"
 _TOKEN = secrets.token_hex(32)  # one for the process, which Ray remembers
 THIS_FILE = [sys.executable, "-P", __file__]
-REMEDY = "check --ray-address, or use --engine local"
+LOCAL = "local"
+"""The address by which Ray is asked to start here."""
+JOIN_REMEDY = "check --ray-address, or use --engine local"
+START_REMEDY = "use --engine local, or fewer --workers"
 
 
 @contextmanager
@@ -113,7 +116,7 @@ def _start(folder: str, cpus: float | None) -> None:
     os.environ[MARK] = folder
     try:
         context = _init(
-            "local",
+            LOCAL,
             num_cpus=None if cpus is None else math.ceil(cpus),  # Ray wants it whole
             object_store_memory=OBJECT_STORE_BYTES,
             include_dashboard=False,
@@ -138,7 +141,8 @@ def _init(address: str, **how: Any) -> Any:
         return ray.init(address, log_to_driver=False, logging_level=logging.CRITICAL, **how)
     except Exception as error:  # of any type, down to a bare Exception
         said = str(error.__cause__ or "").splitlines()[-1:] or str(error).split()
-        raise EngineError(f"Ray ({address}) cannot be used: {' '.join(said)}", REMEDY) from None
+        remedy = START_REMEDY if address == LOCAL else JOIN_REMEDY
+        raise EngineError(f"Ray ({address}) cannot be used: {' '.join(said)}", remedy) from None
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, on_sigterm)  # where Ray has put its own
@@ -158,7 +162,7 @@ def _rehearse(address: str) -> None:
         if ended.returncode == 0:
             return
         *_, problem = [f"Ray ({address}) kills who joins", *ended.stderr.decode().splitlines()]
-    raise EngineError(problem, REMEDY)
+    raise EngineError(problem, JOIN_REMEDY)
 
 
 @contextmanager

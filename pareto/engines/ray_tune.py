@@ -37,6 +37,9 @@ DEATHS = (
     ray.exceptions.OutOfMemoryError,
 )
 SAME_VERSION = "install the same version of pareto-search on every machine of the cluster"
+MEMORY = (
+    "see whether a machine is out of memory; with more --cpus-per-trial, fewer workers share it"
+)
 
 
 @contextmanager
@@ -105,9 +108,9 @@ class RayEngine:
                 if attempt < MAX_CALLS:
                     announce(f"a Ray worker died and its work is begun again: {reason}")
             except ray.exceptions.RayError as error:
-                reason = _reason(str(error))
-                break
-        raise EngineError(f"the work on Ray failed: {reason}", SAME_VERSION)
+                problem = f"the work on Ray failed: {_reason(str(error))}"
+                raise EngineError(problem, SAME_VERSION) from error
+        raise EngineError(f"a Ray worker died, {MAX_CALLS} times: {reason}", MEMORY)
 
     def _call_once(self, payload: bytes, announce: Announce) -> object:
         gpus = max(1.0, self._gpus) if self._gpus else 0.0  # a whole one, to have it to itself

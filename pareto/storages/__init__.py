@@ -4,6 +4,6 @@ One file per kind of storage; `_guard.py` deals with those that stop working, `_
 databases of this Optuna from others. A password in a URL is never shown.
 """
 
-from pareto.storages._open import DEFAULT_URL, clock_difference, connect, exists, shown
+from pareto.storages._open import DEFAULT_URL, clock_difference, connect, exists
 
-__all__ = ["DEFAULT_URL", "clock_difference", "connect", "exists", "shown"]
+__all__ = ["DEFAULT_URL", "clock_difference", "connect", "exists"]

@@ -10,6 +10,7 @@ from pareto.storages._guard import Announce, first_line, guard
 from pareto.storages._journal import JournalBackend
 from pareto.storages._server import DRIVERS, ServerBackend
 from pareto.storages._sqlite import SqliteBackend
+from pareto.urls import shown
 from unlearn.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,13 +25,6 @@ _FILES: dict[str, type[SqliteBackend] | type[JournalBackend]] = {
     "sqlite:///": SqliteBackend,
     "journal:///": JournalBackend,
 }
-_SECRETS = re.compile(r"([?&][^=&]*passw[^=&]*=)[^&]*", re.IGNORECASE)
-
-
-def shown(url: str) -> str:
-    """A storage's URL without its password."""
-    hidden = re.sub(r"(//[^/@:]*):.*@", r"\1:***@", url)
-    return _SECRETS.sub(r"\1***", hidden)
 
 
 def exists(url: str) -> bool:

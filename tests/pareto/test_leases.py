@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ import psutil
 import pytest
 
 from pareto import leases
-from pareto.leases import Driver, LeaseWatch
+from pareto.leases import Driver, LeaseWatch, beating
 
 
 @pytest.fixture
@@ -143,3 +144,65 @@ def test_a_trial_is_given_time_to_be_signed(watch: LeaseWatch) -> None:
 def test_a_trial_signed_at_last_is_alive(watch: LeaseWatch) -> None:
     watch.is_lost(0, None)
     assert watch.is_lost(0, elsewhere().lease()) is False
+
+
+@pytest.fixture
+def quick_beats(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "BEAT_SECONDS", 0.01)
+
+
+@pytest.mark.usefixtures("quick_beats")
+def test_it_beats_beside_the_block_until_its_end() -> None:
+    threads: list[threading.Thread] = []
+    third = threading.Event()
+
+    def beat() -> bool:
+        threads.append(threading.current_thread())
+        if len(threads) == 3:
+            third.set()
+        return True
+
+    with beating(beat):
+        assert third.wait(60)
+    beats = len(threads)
+    assert threading.current_thread() not in threads
+    assert not any(thread.is_alive() for thread in threads)
+    time.sleep(0.05)
+    assert len(threads) == beats
+
+
+@pytest.mark.usefixtures("quick_beats")
+def test_a_beat_that_says_no_is_the_last() -> None:
+    answers, beats = iter([True, False, True]), list[bool]()
+    last = threading.Event()
+
+    def beat() -> bool:
+        beats.append(next(answers))
+        if not beats[-1]:
+            last.set()
+        return beats[-1]
+
+    with beating(beat):
+        assert last.wait(60)
+        time.sleep(0.1)
+    assert beats == [True, False]
+
+
+@pytest.mark.usefixtures("quick_beats")
+def test_the_end_waits_for_a_beat_that_is_under_way() -> None:
+    begun, done = threading.Event(), threading.Event()
+
+    def beat() -> bool:
+        begun.set()
+        time.sleep(0.1)
+        done.set()
+        return True
+
+    def break_down() -> None:
+        with beating(beat):
+            assert begun.wait(60)
+            raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        break_down()
+    assert done.is_set()

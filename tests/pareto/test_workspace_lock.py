@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import pairwise
 from multiprocessing.connection import Connection
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pareto import leases, workspace_lock
-from pareto.leases import Driver
+from pareto.leases import Driver, beating
 from pareto.places import Place
 from pareto.workspace_lock import WAITING, locked
 from tests.pareto.processes import CONTEXT, SECONDS, run_at_once, start
@@ -137,22 +137,13 @@ def sign(at: Stand, driver: Driver) -> None:
     at.write(LEASE, json.dumps(driver.lease()).encode())
 
 
-@contextmanager
-def signed_until_the_end(at: Stand, driver: Driver) -> Iterator[None]:
-    ended = threading.Event()
+def signed_until_the_end(at: Stand, driver: Driver) -> AbstractContextManager[None]:
+    def beat() -> bool:
+        sign(at, driver)
+        return True
 
-    def beat() -> None:
-        while not ended.wait(0.05):
-            sign(at, driver)
-
-    sign(at, driver)
-    thread = threading.Thread(target=beat)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+    beat()
+    return beating(beat)
 
 
 def test_a_lease_is_renewed_while_it_is_held_and_then_gone(at: Stand, beats: None) -> None:

@@ -1,12 +1,12 @@
 """What FT and GA share: some epochs of SGD that set out from the pruned θ_o."""
 
 import copy
-import math
 from dataclasses import dataclass
 
 from torch import nn
 
 from unlearn.datasets import Samples
+from unlearn.methods._checks import check_knobs, check_training_batch
 from unlearn.problem import Problem
 from unlearn.pruning import Masks, prune
 from unlearn.seeds import generator
@@ -32,18 +32,8 @@ class TuningConfig:
     pruning_rate: float = 0.1
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if not math.isfinite(value):
-                raise ValueError(f"{name} must be finite")
-            if value < 0:
-                raise ValueError(f"{name} must not be negative")
-        for name in ("pruning_rate", "momentum"):
-            if getattr(self, name) >= 1:
-                raise ValueError(f"{name} must be under 1")
-        if self.learning_rate == 0:
-            raise ValueError("learning_rate must be positive")
-        if self.batch_size < 2:
-            raise ValueError("batch_size must be 2 or more, for the sake of batch norm")
+        check_knobs(self, positive=("learning_rate",))
+        check_training_batch(self.batch_size)
 
     @property
     def recipe(self) -> Recipe:

@@ -1,13 +1,13 @@
 """ConMU, controllable machine unlearning (Liu et al., WWW 2024)."""
 
 import copy
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from unlearn.datasets import Samples, to_unit
+from unlearn.methods._checks import check_knobs, check_training_batch
 from unlearn.methods._method import FloatRange, IntRange, Method, Range, StartingPoint
 from unlearn.noise import add_gaussian_noise
 from unlearn.problem import Precomputed, Problem, Unlearned
@@ -55,19 +55,8 @@ class ConMUConfig:
     clip_norm: float | None = None
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if value is not None and not math.isfinite(value):
-                raise ValueError(f"{name} must be finite")
-            if name in ("learning_rate", "batch_size", "temperature", "clip_norm"):
-                if value is not None and value <= 0:
-                    raise ValueError(f"{name} must be positive")
-            elif name != "mu" and value < 0:
-                raise ValueError(f"{name} must not be negative")
-        for name in ("pruning_rate", "momentum"):
-            if getattr(self, name) >= 1:
-                raise ValueError(f"{name} must be under 1")
-        if self.batch_size < 2:
-            raise ValueError("batch_size must be 2 or more, for the sake of batch norm")
+        check_knobs(self, positive=("learning_rate", "temperature", "clip_norm"), signed=("mu",))
+        check_training_batch(self.batch_size)
 
     @property
     def fine_tuning(self) -> Recipe:

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from unlearn.datasets import Samples, to_unit
 from unlearn.errors import InputError
+from unlearn.methods._checks import check_knobs
 from unlearn.methods._method import FloatRange, IntRange, Method, Range, StartingPoint
 from unlearn.problem import Precomputed, Problem, Unlearned
 from unlearn.pruning import Masks, prune
@@ -41,16 +42,7 @@ class IUConfig:
     pruning_rate: float = 0.1
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if not math.isfinite(value):
-                raise ValueError(f"{name} must be finite")
-            if value < 0:
-                raise ValueError(f"{name} must not be negative")
-        for name in ("damping", "gradients", "batch_size"):
-            if getattr(self, name) == 0:
-                raise ValueError(f"{name} must be positive")
-        if self.pruning_rate >= 1:
-            raise ValueError("pruning_rate must be under 1")
+        check_knobs(self, positive=("damping", "gradients", "batch_size"))
 
 
 # On handwritten digits, λ = 1 outweighs H's other part so far that only a/λ counts, and λ = 1e-3

@@ -193,20 +193,42 @@ def test_nothing_is_left_of_a_ray_whose_driver_is_killed_or_interrupted(tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_cluster_that_does_not_answer_is_given_up_with_a_reason_and_a_remedy() -> None:
+def refusal(address: str | None, **environment: str) -> tuple[str, str]:
+    """What a process is told that cannot connect: problem and remedy, and nothing else."""
     code = """if True:
+        import sys
         from pareto.engines import _ray_cluster
         from pareto.errors import EngineError
         try:
-            with _ray_cluster.connected("127.0.0.1:1", None):
+            with _ray_cluster.connected(*sys.argv[1:] or [None], None):
                 pass
         except EngineError as error:
             print(error.problem, error.remedy, sep="\\n")
     """
     ended = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=SECONDS
+        [sys.executable, "-c", code, *([address] if address else [])],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=SECONDS,
     )
+    assert ended.stderr == ""
     problem, remedy = ended.stdout.splitlines()
+    return problem, remedy
+
+
+def test_a_cluster_that_does_not_answer_is_given_up_with_a_reason_and_a_remedy() -> None:
+    problem, remedy = refusal("127.0.0.1:1")
     assert problem.startswith("Ray (127.0.0.1:1) cannot be used: ")
     assert "--ray-address" in remedy
-    assert ended.stderr == ""
+
+
+def test_a_ray_that_cannot_be_started_here_is_given_up_with_a_remedy(tmp_path: Path) -> None:
+    folder = tmp_path / ("long" * 25)  # no name of a socket has room for it
+    folder.mkdir()
+    problem, remedy = refusal(None, TMPDIR=str(folder))
+    assert problem.startswith("Ray (local) cannot be used: ")
+    assert "--engine local" in remedy
+    assert "--ray-address" not in remedy
+    assert list(folder.iterdir()) == []

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pareto.engines import Announce
-from pareto.engines.ray_tune import RayEngine, connected
+from pareto.engines.ray_tune import MAX_CALLS, RayEngine, connected
 from pareto.engines.settings import EngineSettings
 from pareto.errors import EngineError
 from pareto.outcome import Failure, Outcome
@@ -92,18 +92,37 @@ def test_a_call_whose_worker_dies_is_begun_again(ray_engine: RayEngine, tmp_path
     assert said[-1] == "at work"
 
 
+def die(folder: str, _device: torch.device, _announce: Announce) -> None:
+    Path(folder, str(os.getpid())).touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_call_whose_workers_die_again_and_again_is_given_up(
+    ray_engine: RayEngine, tmp_path: Path
+) -> None:
+    with pytest.raises(EngineError, match=f"a Ray worker died, {MAX_CALLS} times: ") as caught:
+        ray_engine.call(partial(die, str(tmp_path)), print)
+    assert len(list(tmp_path.iterdir())) == MAX_CALLS
+    assert "memory" in caught.value.remedy
+
+
 @pytest.mark.parametrize(
-    ("work", "error", "problem"),
-    [(refuse, InputError, "the folder is full"), (break_down, EngineError, "no reason")],
+    ("work", "error", "problem", "remedy"),
+    [
+        (refuse, InputError, "the folder is full", "make space"),
+        (break_down, EngineError, "ZeroDivisionError: no reason", "the same version"),
+    ],
 )
 def test_what_goes_wrong_in_a_call_is_raised_here(
     ray_engine: RayEngine,
     work: Callable[[torch.device, Announce], str],
     error: type[InputError | EngineError],
     problem: str,
+    remedy: str,
 ) -> None:
-    with pytest.raises(error, match=problem):
+    with pytest.raises(error, match=problem) as caught:
         ray_engine.call(work, print)
+    assert remedy in caught.value.remedy
 
 
 @pytest.mark.usefixtures("ray_engine")

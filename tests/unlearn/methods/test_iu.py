@@ -37,19 +37,6 @@ def weights(model: nn.Module) -> Tensor:
     return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
 
 
-@pytest.fixture(scope="module")
-def regression(problem: Problem) -> Problem:
-    """To forget 8 of 30 images of six pixels, of a softmax regression."""
-    seeded = torch.Generator().manual_seed(4)
-    linear = nn.Sequential(nn.Flatten(), nn.Linear(6, 3))
-    for parameter in linear.parameters():
-        nn.init.normal_(parameter, generator=seeded)
-    images = torch.rand(30, 1, 2, 3, generator=seeded)
-    samples = Samples(images, torch.randint(3, (30,), generator=seeded))
-    forget, retain = samples.take(torch.arange(8)), samples.take(torch.arange(8, 30))
-    return replace(problem, original=linear.eval(), forget=forget, retain=retain)
-
-
 def per_sample(weight: Array, bias: Array, samples: Samples) -> Array:
     """The gradient of each sample's loss under softmax regression, N×P, in closed form."""
     x = samples.images.flatten(1).double().numpy()
@@ -58,20 +45,20 @@ def per_sample(weight: Array, bias: Array, samples: Samples) -> Array:
     return np.hstack([(error[:, :, None] * x[:, None, :]).reshape(len(x), -1), error])
 
 
-def test_it_is_the_formula_with_the_explicit_matrix(regression: Problem) -> None:
+def test_it_is_the_formula_with_the_explicit_matrix(convex: Problem) -> None:
     config = IUConfig(scale=0.7, damping=0.02, gradients=9, batch_size=5, pruning_rate=1 / 3)
-    outcome, _ = run(regression, config, seed=3)
+    outcome, _ = run(convex, config, seed=3)
 
-    weight, bias = (p.detach().double().numpy().copy() for p in regression.original.parameters())
+    weight, bias = (p.detach().double().numpy().copy() for p in convex.original.parameters())
     mask = np.abs(weight) > np.sort(np.abs(weight), axis=None)[5]  # 6 of the 18 go
     weight *= mask
     kept = np.append(mask.ravel(), [True] * 3)
     forget, retain = (
-        per_sample(weight, bias, samples) for samples in (regression.forget, regression.retain)
+        per_sample(weight, bias, samples) for samples in (convex.forget, convex.retain)
     )
-    vector = forget.sum(axis=0) / 30 - 8 / (30 * 22) * retain.sum(axis=0)
+    vector = forget.sum(axis=0) / 50 - 20 / (50 * 30) * retain.sum(axis=0)
     draws = generator(3, "Fisher batches")
-    batches = [torch.randint(30, (5,), generator=draws).numpy() for _ in range(9)]
+    batches = [torch.randint(50, (5,), generator=draws).numpy() for _ in range(9)]
     rows = np.array([np.vstack([forget, retain])[batch].mean(axis=0) for batch in batches])
     rows = rows[:, kept]
     fisher = 0.02 * np.eye(rows.shape[1]) + rows.T @ rows / 9
@@ -181,18 +168,18 @@ def test_batch_statistics_stay(problem: Problem) -> None:
     assert_close(after, before, rtol=0, atol=0)
 
 
-def test_what_is_frozen_or_unused_stays(regression: Problem) -> None:
-    linear = copy.deepcopy(regression.original)
+def test_what_is_frozen_or_unused_stays(convex: Problem) -> None:
+    linear = copy.deepcopy(convex.original)
     linear.get_parameter("1.bias").requires_grad_(False)
     linear.register_parameter("unused", nn.Parameter(torch.ones(2)))
-    outcome, _ = run(replace(regression, original=linear))
+    outcome, _ = run(replace(convex, original=linear))
     for name in ("1.bias", "unused"):
         assert torch.equal(outcome.model.get_parameter(name), linear.get_parameter(name))
     moved = outcome.model.get_parameter("1.weight") != linear.get_parameter("1.weight")
     assert moved.any()
 
 
-def test_a_shared_weight_moves_once_and_stays_pruned(problem: Problem) -> None:
+def test_a_shared_weight_moves_once_and_stays_pruned(convex: Problem) -> None:
     # An embedding comes first among the names of its weight, and is not what is pruned.
     class Tied(nn.Module):
         def __init__(self) -> None:
@@ -205,16 +192,7 @@ def test_a_shared_weight_moves_once_and_stays_pruned(problem: Problem) -> None:
             logits: Tensor = self.linear(images.flatten(1))
             return logits
 
-    seeded = torch.Generator().manual_seed(4)
-    samples = Samples(
-        torch.rand(30, 1, 2, 3, generator=seeded), torch.randint(3, (30,), generator=seeded)
-    )
-    tied = replace(
-        problem,
-        original=Tied().eval(),
-        forget=samples.take(torch.arange(8)),
-        retain=samples.take(torch.arange(8, 30)),
-    )
+    tied = replace(convex, original=Tied().eval())
     outcome, _ = run(tied, replace(SMALL, pruning_rate=0.5))
     weight = outcome.model.get_parameter("linear.weight")
     assert weight is outcome.model.get_parameter("embedding.weight")

@@ -12,6 +12,7 @@ from unlearn.problem import Problem, Unlearned
 from unlearn.stopwatch import Stopwatch
 
 methods = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+PRUNING = {name: m for name, m in METHODS.items() if hasattr(m.config(), "pruning_rate")}
 # Beside the defaults: what makes a method quick where nothing depends on it.
 QUICK: dict[str, dict[str, Any]] = {"iu": {"gradients": 4}}
 
@@ -114,11 +115,9 @@ def test_the_model_is_a_plain_network(method: Method, problem: Problem) -> None:
     assert state.keys() == problem.original.state_dict().keys()
 
 
-@methods
+@pytest.mark.parametrize("method", PRUNING.values(), ids=PRUNING)
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.5])
 def test_exactly_the_pruned_weights_are_zero(method: Method, problem: Problem, rate: float) -> None:
-    if "pruning_rate" not in {field.name for field in fields(method.config)}:
-        pytest.skip(f"{method.name} does not prune")
     outcome = run(method, problem, pruning_rate=rate)
     total = sum(mask.numel() for mask in outcome.masks.values())
     assert sum(int((mask == 0).sum()) for mask in outcome.masks.values()) == round(rate * total)
