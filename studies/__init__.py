@@ -4,8 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from studies.definition import Definition
-    from studies.loading import builtin_names, load, validate
+    from studies.definition import Definition, validate
+    from studies.loading import builtin_names, load
 
 __all__ = ["Definition", "builtin_names", "load", "validate"]
 
@@ -13,6 +13,6 @@ __all__ = ["Definition", "builtin_names", "load", "validate"]
 def __getattr__(name: str) -> Any:
     # Imported on first use: a definition brings torch along, and `--help` has to be quick.
     if name in __all__:
-        home = "studies.definition" if name == "Definition" else "studies.loading"
+        home = "studies.definition" if name in ("Definition", "validate") else "studies.loading"
         return getattr(import_module(home), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

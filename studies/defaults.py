@@ -4,6 +4,8 @@ from typing import Literal, get_args
 
 SamplerName = Literal["tpe", "nsga2", "nsga3", "gp", "qmc", "random"]
 SAMPLER_NAMES: tuple[SamplerName, ...] = get_args(SamplerName)
+MethodName = Literal["conmu", "ft", "ga", "iu", "retrain"]
+METHOD_NAMES: tuple[MethodName, ...] = get_args(MethodName)
 EngineName = Literal["local", "ray"]
 ENGINE_NAMES: tuple[EngineName, ...] = get_args(EngineName)
 
@@ -14,3 +16,10 @@ ENGINE: EngineName = "local"
 WORKSPACE = "pareto-search-workspace"
 MAX_FAILURES = 20
 """Failures in a row, without a success, that stop a search."""
+
+REPEATS = 3
+CONTESTANTS = (
+    *("retrain", "retrain+omp", "ft", "ft+omp", "ga", "ga+omp", "iu", "iu+omp"),
+    "conmu",
+)
+"""Who takes part in a comparison; +omp is "on the pruned model"."""

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from objectives.membership import ATTACKS
 from objectives.reference import MIN_RETRAININGS
 from studies.defaults import SAMPLER, SamplerName
+from unlearn.errors import InputError
 from unlearn.methods import METHODS, Choice, FloatRange, IntRange, Method, Range
 from unlearn.requests import ClassRequest, ForgetRequest, IndexRequest, RandomRequest
 from unlearn.training import Recipe
@@ -57,8 +58,22 @@ class IndexSection(_Strict):
     file: str
 
 
+class NormalisationSection(_Strict):
+    """What θ_o's images are normalised by in pixel space [0, 1], one value per channel."""
+
+    mean: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(min_length=1, strict=False)
+    std: tuple[Annotated[float, Field(gt=0)], ...] = Field(min_length=1, strict=False)
+
+    @model_validator(mode="after")
+    def _same_channels(self) -> "NormalisationSection":
+        if len(self.mean) != len(self.std):
+            raise ValueError("give as many values of mean as of std")
+        return self
+
+
 class RecipeSection(_Strict):
-    """How θ_o, the retrained models and the proxies are trained; see `unlearn.training.Recipe`."""
+    """How θ_o (unless it is given), the retrained models and the proxies are trained; see
+    `unlearn.training.Recipe`."""
 
     epochs: Annotated[int, Field(ge=1)]
     learning_rate: Annotated[float, Field(gt=0)]
@@ -115,9 +130,15 @@ class Definition(_Strict):
         model: see `unlearn.models.ModelFactory`.
         model_dir: where the user's own models are looked for; default: the definition file's
             folder, or else the working directory.
+        original: a file with θ_o's weights, see `unlearn.checkpoint`; default: it is trained. The
+            path is not part of the study's identity, the weights are.
+        normalisation: default: what `original` says, or else the training data's own statistics.
         method: `name`, and values for config fields that differ from the method's defaults.
         space: ranges for config fields; what is missing has the method's own range, unless
             `method` fixes its value.
+        first_trials: configurations that a search tries before the method's own starting points,
+            as values of searched parameters; what is missing has its default. Not part of the
+            study's identity.
         sampler: how the search proposes parameters. Not part of the study's identity.
     """
 
@@ -126,10 +147,13 @@ class Definition(_Strict):
     data: DataSection
     model: str
     model_dir: str | None = None
+    original: str | None = None
+    normalisation: NormalisationSection | None = None
     request: Annotated[RandomSection | ClassSection | IndexSection, Field(discriminator="kind")]
     recipe: RecipeSection
     method: dict[str, Any] = Field(default_factory=lambda: {"name": "conmu"})
     space: dict[str, RangeSection] = Field(default_factory=dict)
+    first_trials: tuple[dict[str, Any], ...] = Field(default=(), strict=False)
     objectives: ObjectivesSection = Field(default_factory=ObjectivesSection)
     sampler: SamplerName = SAMPLER
 
@@ -153,6 +177,7 @@ class Definition(_Strict):
         if not ranges:
             raise ValueError("space leaves nothing to search")
         self._check_ends(ranges)
+        self._check_first_trials(ranges)
         if "delta" in fields and self.longest_delta() > self.recipe.epochs:
             raise ValueError(
                 f"delta goes up to {self.longest_delta()}, beyond recipe.epochs"
@@ -173,6 +198,20 @@ class Definition(_Strict):
                 except ValidationError as error:
                     reason = describe_error(error).removeprefix(f"{key}: ")
                     raise ValueError(f"space.{key} reaches {end}: {reason}") from None
+
+    def _check_first_trials(self, ranges: Mapping[str, Range]) -> None:
+        for number, params in enumerate(self.first_trials):
+            where = f"first_trials.{number}"
+            for key in params:
+                if key not in ranges:
+                    raise ValueError(f"{where}.{key} is not searched; {', '.join(ranges)} are")
+            try:
+                values = self._completed(params)
+            except ValidationError as error:
+                raise ValueError(describe_error(error, where)) from None
+            for key, span in ranges.items():
+                if values[key] not in span:
+                    raise ValueError(f"{where}.{key} is {values[key]}, outside of the space")
 
     def longest_delta(self) -> int:
         """The most epochs that a proxy may be trained for; 0 for a method without proxies."""
@@ -226,25 +265,60 @@ class Definition(_Strict):
         return IndexRequest(Path(section.file))
 
     def starting_points(self) -> list[dict[str, Any]]:
-        """The method's known configurations for this kind of request that lie in the space; a
-        parameter they don't speak of has its default."""
-        ranges, defaults = self.ranges, self.config({})
-        points: list[dict[str, Any]] = []
+        """What a search tries first: `first_trials`, then the method's known configurations for
+        this kind of request that lie in the space; a parameter they don't speak of has its default.
+        """
         kind = "class" if self.request.kind == "class" else "random"
-        for point in self.unlearning.starting_points:
-            values = {key: point.params.get(key, getattr(defaults, key)) for key in ranges}
-            inside = all(values[key] in span for key, span in ranges.items())
-            if point.request == kind and inside and values not in points:
+        known = (point for point in self.unlearning.starting_points if point.request == kind)
+        points: list[dict[str, Any]] = []
+        for params in (*self.first_trials, *(point.params for point in known)):
+            values = self._completed(params)
+            inside = all(values[key] in span for key, span in self.ranges.items())
+            if inside and values not in points:
                 points.append(values)
         return points
+
+    def _completed(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """A value for every searched parameter: the given one, or its default."""
+        ranges = self.ranges
+        config = self.config({key: value for key, value in params.items() if key in ranges})
+        return {key: getattr(config, key) for key in ranges}
+
+    def with_method(self, name: str) -> "Definition":
+        """The same problem for another method to solve, searched in that method's own space.
+
+        Of what is fixed, a pruning rate stays, if the method has one. The study is called
+        `<name>-<method>`. For the method that the definition has already, it is the definition
+        itself.
+
+        Raises:
+            InputError: there is no such method, or the study's name becomes too long.
+        """
+        if name == self.method["name"]:
+            return self
+        if name not in METHODS:
+            raise InputError(f"no method is called {name!r}", f"use one of {', '.join(METHODS)}")
+        fields = METHODS[name].config.__dataclass_fields__
+        kept = {k: v for k, v in self.fixed.items() if k == "pruning_rate" and k in fields}
+        content = self.model_dump(mode="json", exclude={"space", "first_trials"})
+        content |= {"name": f"{self.name}-{name}", "method": {"name": name, **kept}}
+        return validate(content, f"the study {self.name!r} with the method {name}")
+
+    def with_data_dir(self, folder: Path) -> "Definition":
+        """The same study with its downloads in another folder."""
+        data = self.data.model_copy(update={"dir": str(folder.absolute())})
+        return self.model_copy(update={"data": data})
 
     def identity(self) -> dict[str, Any]:
         """What two openings of one study must agree on, flat: dotted field -> value.
 
         Paths don't count, what they lead to does: the study keeps fingerprints of its data, of its
-        request and of the user's own model. The space counts as it is resolved, defaults included.
+        request, of the user's own model and of a given θ_o. The space counts as it is resolved,
+        defaults included.
         """
-        content = self.model_dump(mode="json", exclude={"sampler", "space", "model_dir"})
+        content = self.model_dump(
+            mode="json", exclude={"sampler", "space", "first_trials", "model_dir", "original"}
+        )
         content["space"] = {key: repr(span) for key, span in self.ranges.items()}
         if content["data"]["name"].startswith("folder:"):
             content["data"]["name"] = "folder"
@@ -253,6 +327,8 @@ class Definition(_Strict):
         content["request"].pop("file", None)
         if not self.recipe.augment:
             del content["recipe"]["augment"]  # as in studies from before it could be chosen
+        if self.normalisation is None:
+            del content["normalisation"]
         return _flatten(content)
 
 
@@ -283,6 +359,20 @@ def _flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def validate(content: dict[str, Any], source: str) -> Definition:
+    """A definition from its parsed content.
+
+    Raises:
+        InputError: naming `source` and the field that is wrong.
+    """
+    try:
+        return Definition.model_validate(content)
+    except ValidationError as error:
+        raise InputError(
+            f"{source}: {describe_error(error)}", "correct that field of the definition"
+        ) from None
+
+
 def describe_error(error: ValidationError, section: str = "") -> str:
     """The first mistake in one line, with the name of the field.
 
@@ -296,4 +386,6 @@ def describe_error(error: ValidationError, section: str = "") -> str:
     message = re.sub(r"\s+", " ", first["msg"].removeprefix("Value error, "))
     if first["type"] == "extra_forbidden":
         message = "no such field"
+    if first["type"] == "missing" and first["loc"] == ("recipe",):
+        message = "is missing; the retrained models are trained by it, even if θ_o is given"
     return f"{where}: {message}" if where else message

@@ -5,9 +5,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from studies.definition import Definition, describe_error
+from studies.definition import Definition, validate
 from unlearn.errors import InputError
 
 
@@ -33,8 +31,8 @@ def load(name_or_path: str | Path) -> Definition:
     if path.suffix != ".toml":
         raise InputError(
             f"no study is called {name!r}",
-            f"use a built-in one ({', '.join(builtin_names())}), a persisted one"
-            " (see `pareto-search list`), or a .toml file",
+            "use a persisted one (see `pareto-search list`), a .toml file, or a built-in one:"
+            f" {', '.join(builtin_names())}",
         )
     try:
         text = path.read_text("utf-8")
@@ -53,24 +51,11 @@ def _parse(text: str, source: str, folder: Path) -> Definition:
     return validate(content, source)
 
 
-def validate(content: dict[str, Any], source: str) -> Definition:
-    """A definition from its parsed content.
-
-    Raises:
-        InputError: naming `source` and the field that is wrong.
-    """
-    try:
-        return Definition.model_validate(content)
-    except ValidationError as error:
-        raise InputError(
-            f"{source}: {describe_error(error)}", "correct that field of the definition"
-        ) from None
-
-
 def _make_paths_absolute(content: dict[str, Any], folder: Path) -> None:
     if ":" in str(content.get("model")):
         content.setdefault("model_dir", ".")
     _make_absolute(content, "model_dir", folder)
+    _make_absolute(content, "original", folder)
     _make_absolute(content.get("data"), "name", folder, prefix="folder:")
     _make_absolute(content.get("data"), "dir", folder)
     _make_absolute(content.get("request"), "file", folder)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from studies import Definition, builtin_names, load, validate
 from unlearn.errors import InputError
-from unlearn.methods import Choice, FloatRange, IntRange
+from unlearn.methods import METHODS, Choice, FloatRange, IntRange
 from unlearn.methods.conmu import METHOD, SPACE, ConMUConfig
 from unlearn.requests import ClassRequest, IndexRequest, RandomRequest
 from unlearn.training import Recipe
@@ -49,6 +49,22 @@ def recipe(**values: Any) -> Content:
         ({"recipe": recipe(epochs="ten")}, "recipe.epochs: "),
         ({"recipe": recipe(epochs=10.0)}, "recipe.epochs: "),
         ({"recipe": 10}, "recipe: "),
+        ({"original": 3}, "original: "),
+        *[
+            ({"normalisation": {"mean": mean, "std": std}}, f"normalisation{words}")
+            for mean, std, words in [
+                ([0.5], [0.0], ".std.0: "),
+                ([0.5], [-0.1], ".std.0: "),
+                ([0.5], [float("inf")], ".std.0: "),
+                ([123.7], [58.4], ".mean.0: "),
+                ([-0.1], [0.2], ".mean.0: "),
+                (["0.5"], [0.2], ".mean.0: "),
+                (0.5, 0.2, ".mean: "),
+                ([], [], ".mean: "),
+                ([0.5, 0.5], [0.2], ": give as many values of mean as of std"),
+            ]
+        ],
+        ({"normalisation": {"mean": [0.5]}}, "normalisation.std: Field required"),
         ({"model": 18}, "model: "),
         ({"seed": -1}, "seed: "),
         ({"seed": 2**63}, "seed: "),
@@ -110,8 +126,28 @@ def recipe(**values: Any) -> Content:
             {"method": conmu(alpha=3), "space": {"alpha": {"low": 0, "high": 4}}},
             "alpha is fixed in method and searched in space",
         ),
-        ({"method": {"name": "retrain"}}, "space leaves nothing to search"),
+        ({"method": {"name": "retrain", "share": 0.5}}, "space leaves nothing to search"),
         ({"method": conmu(**METHOD.starting_points[0].params)}, "space leaves nothing to search"),
+        # What is tried first.
+        ({"first_trials": {"alpha": 1}}, "first_trials: "),
+        ({"first_trials": [3]}, "first_trials.0: "),
+        (
+            {"first_trials": [{}, {"beta": 1}]},
+            r"first_trials\.1\.beta is not searched; forget_z1, ",
+        ),
+        ({"first_trials": [{"gamma": 0.5}]}, r"first_trials\.0\.gamma is not searched"),
+        (
+            {"method": conmu(alpha=3), "first_trials": [{"alpha": 3}]},
+            r"first_trials\.0\.alpha is not searched",
+        ),
+        ({"first_trials": [{"alpha": 21}]}, r"first_trials\.0\.alpha is 21, outside of the space"),
+        ({"first_trials": [{"sigma": "much"}]}, r"first_trials\.0\.sigma: "),
+        ({"first_trials": [{"alpha": 1.5}]}, r"first_trials\.0\.alpha: "),
+        ({"first_trials": [{"alpha": -1}]}, r"first_trials\.0: alpha must not be negative"),
+        (
+            {"space": {"gamma": {"low": 0.6, "high": 1.0}}, "first_trials": [{"alpha": 3}]},
+            r"first_trials\.0\.gamma is 0\.5, outside of the space",
+        ),
     ],
 )
 def test_a_mistake_is_reported_with_the_name_of_the_field(changes: Content, words: str) -> None:
@@ -121,10 +157,18 @@ def test_a_mistake_is_reported_with_the_name_of_the_field(changes: Content, word
     assert caught.value.remedy
 
 
+@pytest.mark.parametrize("changes", [{}, {"original": "/a/theirs.pt"}])
+def test_who_gives_no_recipe_is_told_what_it_is_for(changes: Content) -> None:
+    content = {key: value for key, value in BASE.items() if key != "recipe"} | changes
+    with pytest.raises(InputError, match=r"^mine\.toml: recipe: .*retrained models"):
+        validate(content, "mine.toml")
+
+
 @pytest.mark.parametrize(
     "changes",
     [
         {"name": "a.b-c_9"},
+        {"normalisation": {"mean": [0, 1, 0.5], "std": [1, 2.5, 1e-3]}},
         {"request": {"kind": "class", "label": 3}},
         {"request": {"kind": "class", "label": "three", "fraction": 1}},
         {"recipe": recipe(epochs=8, learning_rate=1, batch_size=2)},
@@ -248,6 +292,33 @@ def test_starting_points_are_not_repeated() -> None:
     assert points == [{"alpha": 3}, {"alpha": 4}, {"alpha": 5}]
 
 
+def test_what_shall_be_tried_first_comes_before_the_starting_points_of_the_method() -> None:
+    known = definition().starting_points()
+    points = definition(first_trials=[{"alpha": 7}, {"sigma": 2, "delta": 0}]).starting_points()
+    assert points[0] == {name: getattr(ConMUConfig(alpha=7), name) for name in SPACE}
+    assert points[1] == {name: getattr(ConMUConfig(sigma=2.0, delta=0), name) for name in SPACE}
+    assert isinstance(points[1]["sigma"], float)
+    assert points[2:] == known
+
+
+def test_a_starting_point_that_shall_be_tried_first_is_not_tried_twice() -> None:
+    known = definition().starting_points()
+    points = definition(first_trials=[known[3], {"alpha": 7}, known[3]]).starting_points()
+    assert [point["alpha"] for point in points] == [3, 7, 3, 4, 5, 5, 5]
+    assert (points[0], points[2:]) == (known[3], known[:3] + known[4:])
+
+
+def test_what_shall_be_tried_first_has_the_default_of_what_it_does_not_speak_of() -> None:
+    each = definition(
+        method=conmu(gamma=2.0, pruning_rate=0.2),
+        space={"clip_norm": {"choices": [1.0, 5.0]}, "epochs": {"low": 1, "high": 9}},
+        first_trials=[{"clip_norm": 5.0}],
+    )
+    first = each.starting_points()[0]
+    assert first.keys() == SPACE.keys() | {"clip_norm", "epochs"}
+    assert (first["clip_norm"], first["epochs"], first["alpha"]) == (5.0, 5, 3)
+
+
 OTHER: list[Content] = [
     {"name": "yours"},
     {"seed": 4},
@@ -267,6 +338,9 @@ OTHER: list[Content] = [
     {"recipe": recipe(batch_size=64)},
     {"recipe": recipe(schedule="constant")},
     {"recipe": recipe(augment=True)},
+    {"normalisation": {"mean": [0.5], "std": [0.5]}},
+    {"normalisation": {"mean": [0.5], "std": [0.4]}},
+    {"normalisation": {"mean": [0.4], "std": [0.5]}},
     {"model": "net.py:net"},
     {"model": "net.py:other"},
     {"method": conmu(gamma=1.0)},
@@ -304,12 +378,18 @@ def test_the_identity_tells_which_field_differs(changes: Content, field: str) ->
     ("one", "other"),
     [
         ({}, {"sampler": "nsga2"}),
+        ({}, {"first_trials": [{"alpha": 7}]}),
         ({}, {"method": {"name": "conmu"}, "space": {}, "objectives": {"retrainings": 5}}),
         ({}, {"space": {"alpha": {"low": 0, "high": 20}}}),
         ({"data": {"name": "folder:/a"}}, {"data": {"name": "folder:/elsewhere/b"}}),
         ({"data": {"name": "digits"}}, {"data": {"name": "digits", "dir": "/elsewhere"}}),
         ({"model": "net:net"}, {"model": "net:net", "model_dir": "/elsewhere"}),
         ({"model": "a/net.py:net"}, {"model": "/elsewhere/net.py:net"}),
+        ({}, {"original": "/a/theirs.pt"}),
+        (
+            {"normalisation": {"mean": [0], "std": [1]}},
+            {"normalisation": {"mean": [0.0], "std": [1.0]}},
+        ),
         ({}, {"recipe": recipe(augment=False)}),
         (
             {"request": {"kind": "indices", "file": "/a/b.txt"}},
@@ -332,13 +412,19 @@ def test_the_identity_survives_json(changes: Content) -> None:
 def test_what_could_not_be_chosen_once_is_not_in_the_identity_unless_it_is_chosen() -> None:
     assert "recipe.augment" not in definition().identity()
     assert definition(recipe=recipe(augment=True)).identity()["recipe.augment"] is True
+    normalisation = {"normalisation.mean": [0.5, 0.4], "normalisation.std": [0.2, 0.1]}
+    assert not definition().identity().keys() & {"original", "normalisation", *normalisation}
+    chosen = definition(normalisation={"mean": [0.5, 0.4], "std": [0.2, 0.1]}).identity()
+    assert chosen == {**definition().identity(), **normalisation}
 
 
 def stored(each: Definition) -> Definition:
     return validate(json.loads(json.dumps(each.model_dump(mode="json"))), "the storage")
 
 
-@pytest.mark.parametrize("changes", [{}, *OTHER, {"sampler": "gp"}])
+@pytest.mark.parametrize(
+    "changes", [{}, *OTHER, {"sampler": "gp"}, {"first_trials": [{"alpha": 7, "sigma": 0.2}]}]
+)
 def test_a_definition_survives_json(changes: Content) -> None:
     each = definition(**changes)
     assert stored(each) == each
@@ -371,3 +457,66 @@ def test_any_space_survives_json(space: Content) -> None:
 def test_a_definition_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         definition().seed = 1  # type: ignore[misc]
+
+
+FULL = definition(
+    method=conmu(gamma=2.0, pruning_rate=0.3),
+    space={"alpha": {"low": 0, "high": 9}},
+    first_trials=[{"alpha": 7}],
+    objectives={"attack": "svc"},
+    sampler="gp",
+    request={"kind": "class", "label": 3},
+)
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name != "conmu"])
+def test_another_method_has_its_own_space_on_the_same_problem(name: str) -> None:
+    other = FULL.with_method(name)
+    assert other.name == f"mine-{name}"
+    assert other.unlearning is METHODS[name]
+    assert other.ranges == METHODS[name].space
+    assert other.starting_points() == [
+        point.params for point in METHODS[name].starting_points if point.request == "class"
+    ]
+    ours, theirs = FULL.identity(), other.identity()
+    differing = {key for key in ours | theirs if ours.get(key) != theirs.get(key)}
+    assert {key.partition(".")[0] for key in differing} == {"name", "method", "space"}
+    assert other.sampler == "gp"
+    assert stored(other) == other
+
+
+def test_of_what_is_fixed_the_pruning_rate_alone_stays_with_another_method() -> None:
+    assert FULL.with_method("ft").method == {"name": "ft", "pruning_rate": 0.3}
+    assert definition(method=conmu(gamma=2.0)).with_method("ft").method == {"name": "ft"}
+
+
+def test_the_method_that_a_definition_has_already_leaves_it_as_it_is() -> None:
+    assert FULL.with_method("conmu") is FULL
+
+
+def test_a_method_that_does_not_exist_is_refused_and_the_known_ones_listed() -> None:
+    with pytest.raises(InputError, match="no method is called 'si sa'") as caught:
+        FULL.with_method("si sa")
+    assert all(name in caught.value.remedy for name in METHODS)
+
+
+def test_another_method_must_fit_the_definition() -> None:
+    fine_tuning = definition(method={"name": "ft"}, recipe=recipe(epochs=7))
+    words = "the study 'mine' with the method conmu: delta goes up to 8, beyond recipe.epochs"
+    with pytest.raises(InputError, match=words):
+        fine_tuning.with_method("conmu")
+
+
+def test_a_name_that_becomes_too_long_is_refused() -> None:
+    assert definition(name="a" * 97).with_method("ft").name == "a" * 97 + "-ft"
+    with pytest.raises(InputError, match="with the method ft: name: "):
+        definition(name="a" * 98).with_method("ft")
+
+
+def test_downloads_in_another_folder_are_the_same_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    moved = FULL.with_data_dir(Path("downloads"))
+    assert moved.data.dir == str(Path.cwd() / "downloads")
+    assert moved.identity() == FULL.identity()

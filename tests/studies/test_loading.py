@@ -109,6 +109,12 @@ def test_the_users_own_model_is_looked_for_in_the_folder_of_the_file(
     assert Path(str(definition.model_dir)) == (tmp_path / "study").resolve()
 
 
+def test_weights_are_looked_for_in_the_folder_of_the_file(tmp_path: Path) -> None:
+    model = 'small-cnn"\noriginal = "weights/theirs.pt'
+    definition = load(written(tmp_path / "study" / "mine.toml", model=model))
+    assert definition.original == str((tmp_path / "study").resolve() / "weights" / "theirs.pt")
+
+
 def test_a_model_of_ours_is_looked_for_nowhere(tmp_path: Path) -> None:
     assert load(written(tmp_path / "mine.toml")).model_dir is None
 

@@ -214,7 +214,7 @@ def _alone_with(folder: Path, name: str) -> Iterator[None]:
     except OSError as error:
         raise InputError(
             f"{name} cannot be kept in {folder}: {error.strerror}",
-            "name another folder as data.dir",
+            "name another folder with --data-dir, or as data.dir in the definition",
         ) from None
 
 

@@ -6,6 +6,6 @@ torchvision's and the user's models too: what they are given is normalised alrea
 """
 
 from unlearn.models._architectures import ARCHITECTURES
-from unlearn.models._factory import ModelFactory, Normalise
+from unlearn.models._factory import ModelFactory, Normalisation, Normalise
 
-__all__ = ["ARCHITECTURES", "ModelFactory", "Normalise"]
+__all__ = ["ARCHITECTURES", "ModelFactory", "Normalisation", "Normalise"]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,13 @@ from unlearn.pruning import prune
 from unlearn.seeds import seeded_globals
 
 CPU = torch.device("cpu")
+
+
+class Normalisation(NamedTuple):
+    """What images are shifted and scaled by: per channel, in pixel space."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
 
 
 class Normalise(nn.Module):
@@ -41,7 +49,7 @@ class ModelFactory:
     Attributes:
         name: a key of `ARCHITECTURES`, `torchvision:NAME`, `module:factory`, `file.py:factory`.
         classes: how many outputs (logits) the model has.
-        mean, std: per-channel statistics of D_o in pixel space, one value per channel.
+        mean, std: what the model normalises images by in pixel space, one value per channel.
         folder: where modules and files of the user's are looked for, absolute.
     """
 
@@ -53,7 +61,12 @@ class ModelFactory:
 
     @classmethod
     def for_data(
-        cls, name: str, train: Samples, classes: int, folder: Path | None = None
+        cls,
+        name: str,
+        train: Samples,
+        classes: int,
+        folder: Path | None = None,
+        normalisation: Normalisation | None = None,
     ) -> "ModelFactory":
         """The factory for an architecture on some training data.
 
@@ -62,20 +75,25 @@ class ModelFactory:
         Args:
             folder: where modules and files of the user's are looked for; default: the working
                 directory.
+            normalisation: default: the statistics of the training data.
 
         Raises:
-            InputError: no such architecture, the images are too small for it, or it can't be used.
+            InputError: no such architecture, the images are too small for it, or it can't be used;
+                or the normalisation is for another number of channels.
         """
         if name not in ARCHITECTURES and ":" not in name:
             raise InputError(
                 f"no model is called {name!r}",
                 f"use one of {', '.join(ARCHITECTURES)}, torchvision:NAME or MODULE:FUNCTION",
             )
-        unit = to_unit(train.images)
-        std, mean = torch.std_mean(unit, dim=(0, 2, 3))
-        std = std.clamp_min(1e-3)  # a constant channel must not divide by zero
-        where = str((folder or Path()).absolute())
-        factory = cls(name, classes, tuple(mean.tolist()), tuple(std.tolist()), where)
+        mean, std = normalisation or _statistics(train.images)
+        channels = train.images.shape[1]
+        if len(mean) != channels:
+            raise InputError(
+                f"the normalisation is for {len(mean)} channels, the images have {channels}",
+                "give one mean and one std for each channel of the images",
+            )
+        factory = cls(name, classes, mean, std, str((folder or Path()).absolute()))
         if name in ARCHITECTURES:
             _check_size(name, train.images)
         else:
@@ -97,6 +115,12 @@ class ModelFactory:
         model = nn.Sequential(normalise, network)
         return model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
+    def network(self, model: nn.Module) -> nn.Module:
+        """The network as the architecture's authors know it, without what a model of this factory
+        puts in front of it."""
+        grey = self.name.startswith(PREFIX) and len(self.mean) == 1
+        return model.get_submodule("1.1" if grey else "1")
+
     def _builder(self) -> Callable[[], nn.Module]:
         channels = len(self.mean)
         if self.name in ARCHITECTURES:
@@ -111,6 +135,12 @@ class ModelFactory:
         if self.name in ARCHITECTURES or self.name.startswith(PREFIX):
             return None
         return source_fingerprint(self.name, self.folder)
+
+
+def _statistics(images: Tensor) -> Normalisation:
+    std, mean = torch.std_mean(to_unit(images), dim=(0, 2, 3))
+    std = std.clamp_min(1e-3)  # a constant channel must not divide by zero
+    return Normalisation(tuple(mean.tolist()), tuple(std.tolist()))
 
 
 def _check_size(name: str, images: Tensor) -> None:

@@ -1,16 +1,9 @@
-"""Data sets that torchvision downloads: a few images each, in the formats of the real files.
+"""Data sets that torchvision downloads."""
 
-The real files' checksums stand in torchvision's classes; those of ours are put there instead.
-"""
-
-import gzip
-import hashlib
-import io
 import os
 import pickle
 import shutil
 import socket
-import tarfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -19,136 +12,32 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any, NamedTuple
-from urllib.error import URLError
 
 import numpy as np
 import pytest
-import scipy.io
 import torch
-from numpy.typing import NDArray
 from torchvision import datasets as torchvision_datasets
 
+from tests.unlearn.datasets.planted import (
+    CLASSES,
+    LOADERS,
+    Planted,
+    cut_network,
+    idx,
+    md5,
+    plant_into,
+)
 from unlearn.datasets import _downloaded, load
 from unlearn.errors import InputError
 
-Images = NDArray[np.uint8]
-
-CLASSES = {
-    "cifar10": tuple(f"thing {i}" for i in range(10)),
-    "cifar100": tuple(f"thing {i}" for i in range(100)),
-    "svhn": tuple("0123456789"),
-    "fashion-mnist": tuple(torchvision_datasets.FashionMNIST.classes),
-    "mnist": tuple("0123456789"),
-}
 NAMES = list(CLASSES)
 URLOPEN = urllib.request.urlopen
 every_name = pytest.mark.parametrize("name", NAMES)
 
 
-class Part(NamedTuple):
-    """Images N×H×W×C, and labels."""
-
-    images: Images
-    labels: list[int]
-
-
-class Planted(NamedTuple):
-    """A data set in a folder, packed as its authors pack it."""
-
-    folder: Path
-    train: Part
-    test: Part
-
-
-def md5(content: bytes) -> str:
-    return hashlib.md5(content).hexdigest()
-
-
-def part(name: str, count: int, seed: int) -> Part:
-    size, channels = (28, 1) if "mnist" in name else (32, 3)
-    draw = np.random.default_rng(seed)
-    images = draw.integers(0, 256, (count, size, size, channels), dtype=np.uint8)
-    return Part(images, [(7 * i + seed) % len(CLASSES[name]) for i in range(count)])
-
-
-def plant_cifar(loader: Any, folder: Path, train: Part, test: Part, patch: Any) -> None:
-    label_key = loader.meta["key"].replace("label_names", "labels")
-
-    def batch(images: Images, labels: list[int]) -> bytes:
-        # One image a row: all red values, then all green, then all blue ones.
-        rows = np.stack([image.transpose(2, 0, 1).ravel() for image in images])
-        return pickle.dumps({"data": rows, label_key: labels}, protocol=2)
-
-    names = [entry[0] for entry in loader.train_list]
-    share = len(train.labels) // len(names)
-    parts = [slice(i * share, (i + 1) * share) for i in range(len(names))]
-    files = {
-        name: batch(train.images[part], train.labels[part])
-        for name, part in zip(names, parts, strict=True)
-    }
-    files[loader.test_list[0][0]] = batch(*test)
-    classes = CLASSES["cifar10" if len(names) > 1 else "cifar100"]
-    files[loader.meta["filename"]] = pickle.dumps({loader.meta["key"]: list(classes)})
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-        for name, content in files.items():
-            entry = tarfile.TarInfo(f"{loader.base_folder}/{name}")
-            entry.size = len(content)
-            archive.addfile(entry, io.BytesIO(content))
-    (folder / loader.filename).write_bytes(packed.getvalue())
-    patch(loader, "tgz_md5", md5(packed.getvalue()))
-    patch(loader, "train_list", [[name, md5(files[name])] for name in names])
-    patch(loader, "test_list", [[n, md5(files[n])] for n, _ in loader.test_list])
-    patch(loader, "meta", {**loader.meta, "md5": md5(files[loader.meta["filename"]])})
-
-
-def plant_svhn(loader: Any, folder: Path, train: Part, test: Part, patch: Any) -> None:
-    listed = {}
-    for which, (images, labels) in (("train", train), ("test", test)):
-        url, name, _ = loader.split_list[which]
-        # The image comes last, and 0 is called 10.
-        ten = np.array([[label or 10] for label in labels], np.uint8)
-        scipy.io.savemat(folder / name, {"X": images.transpose(1, 2, 3, 0), "y": ten})
-        listed[which] = [url, name, md5((folder / name).read_bytes())]
-    patch(loader, "split_list", listed)
-
-
-def idx(array: Images) -> bytes:
-    sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
-    return bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes()
-
-
-def plant_mnist(loader: Any, folder: Path, train: Part, test: Part, patch: Any) -> None:
-    raw = folder / loader.__name__ / "raw"
-    raw.mkdir(parents=True)
-    arrays = [
-        array
-        for images, labels in (train, test)
-        for array in (images[..., 0], np.array(labels, np.uint8))
-    ]
-    resources = []
-    for (name, _), array in zip(loader.resources, arrays, strict=True):
-        (raw / name).write_bytes(gzip.compress(idx(array)))
-        resources.append((name, md5((raw / name).read_bytes())))
-    patch(loader, "resources", resources)
-
-
-LOADERS: dict[str, tuple[Any, Callable[..., None]]] = {
-    "cifar10": (torchvision_datasets.CIFAR10, plant_cifar),
-    "cifar100": (torchvision_datasets.CIFAR100, plant_cifar),
-    "svhn": (torchvision_datasets.SVHN, plant_svhn),
-    "fashion-mnist": (torchvision_datasets.FashionMNIST, plant_mnist),
-    "mnist": (torchvision_datasets.MNIST, plant_mnist),
-}
-
-
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(request: urllib.request.Request, *_args: object, **_options: object) -> None:
-        raise URLError(f"nobody answers at {request.full_url}")
-
-    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+    cut_network(monkeypatch.setattr)
 
 
 @pytest.fixture
@@ -163,10 +52,7 @@ def plant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Pl
     def planted(name: str) -> Planted:
         folder = tmp_path / "data"
         folder.mkdir()
-        loader, write = LOADERS[name]
-        train, test = part(name, 20, seed=1), part(name, 6, seed=2)
-        write(loader, folder, train, test, monkeypatch.setattr)
-        return Planted(folder, train, test)
+        return plant_into(folder, name, monkeypatch.setattr)
 
     return planted
 
@@ -380,4 +266,5 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(InputError, match=r"svhn cannot be kept in .*file") as caught:
         load("svhn", seed=0, folder=tmp_path / "file")
+    assert "--data-dir" in caught.value.remedy
     assert "data.dir" in caught.value.remedy

@@ -5,7 +5,7 @@ import torch
 
 from tests.unlearn.models.samples import CPU, global_state, random_samples, weights
 from unlearn.errors import InputError
-from unlearn.models import ARCHITECTURES, ModelFactory
+from unlearn.models import ARCHITECTURES, ModelFactory, Normalisation
 
 architectures = pytest.mark.parametrize("name", ARCHITECTURES)
 
@@ -25,6 +25,21 @@ def test_images_are_normalised_by_the_statistics_of_the_training_data(name: str)
     normalised = (images - mean[:, None, None]) / std[:, None, None]
     network = model.get_submodule("1")
     torch.testing.assert_close(model(images.float()), network(normalised.float()))
+
+
+def test_images_are_normalised_as_is_asked_for() -> None:
+    samples, asked = random_samples(3, 8), Normalisation((0.1, 0.2, 0.3), (0.5, 0.25, 2.0))
+    factory = ModelFactory.for_data("small-cnn", samples, 5, normalisation=asked)
+    model, images = factory(0, CPU).eval(), samples.images / 255
+    by_hand = torch.stack([(images[:, c] - asked.mean[c]) / asked.std[c] for c in range(3)], dim=1)
+    torch.testing.assert_close(model(images), factory.network(model)(by_hand))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4])
+def test_a_normalisation_for_another_number_of_channels_is_refused(channels: int) -> None:
+    asked = Normalisation((0.5,) * channels, (0.5,) * channels)
+    with pytest.raises(InputError, match=f"for {channels} channels, the images have 3"):
+        ModelFactory.for_data("small-cnn", random_samples(3, 8), 5, normalisation=asked)
 
 
 def test_a_constant_channel_does_not_divide_by_zero() -> None:
