@@ -1,4 +1,4 @@
-"""`pareto-search show`: one study's front."""
+"""`pareto-search show`: one study's front, or two studies against each other."""
 
 from typing import TYPE_CHECKING
 
@@ -15,19 +15,44 @@ if TYPE_CHECKING:
 Examples:
   pareto-search show
   pareto-search show --study digits --format json
+  pareto-search show --study digits --against digits-ft
 """
 )
 @persisted_study_option
+@click.option(
+    "--against",
+    metavar="NAME",
+    help="Another study of the same problem: compare the two, and draw both.",
+)
 @storage_option
 @format_option
-def show(study: str | None, storage: str, form: str) -> None:
+def show(study: str | None, against: str | None, storage: str, form: str) -> None:
     """Show a study's Pareto front, with the knee and the extremes marked.
 
     As JSON: all trials. As CSV: the front.
+
+    With --against, show two studies side by side, and write a picture of both fronts to the folder
+    of the first.
     """
     from pareto.study import open_study
 
-    print_study(open_study(study, storage), form)
+    shown = open_study(study, storage)
+    if against is None:
+        print_study(shown, form)
+    else:
+        _show_against(shown, open_study(against, storage), form)
+
+
+def _show_against(study: "Study", other: "Study", form: str) -> None:
+    from pareto.cli.head_to_head import print_head_to_head
+    from pareto.cli.output import message_console
+    from pareto.export import results_folder, write_against
+    from pareto.head_to_head import compare_fronts
+
+    compared = compare_fronts(study, other)
+    file = write_against(study, other, results_folder(study.name))
+    print_head_to_head(compared, form)
+    message_console.print(f"wrote {file}", highlight=False, soft_wrap=True)
 
 
 def print_study(study: "Study", form: str) -> None:
