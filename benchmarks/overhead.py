@@ -22,6 +22,7 @@ from pareto.engines import Engine
 from pareto.engines.settings import EngineSettings
 from pareto.front import DIRECTIONS
 from pareto.ledger import Ledger
+from pareto.plans import BudgetPlan
 from pareto.samplers import StudySampler
 from pareto.space import distributions
 from pareto.trial_feed import TrialFeed
@@ -57,10 +58,11 @@ def ours(url: str, definition: Definition, trials: int, engine: Engine) -> float
         StudySampler("tpe", 0, definition.starting_points()),
     )
     times: list[float] = []
-    feed = TrialFeed(ledger, trials, 0, 5, lambda _progress: times.append(time.perf_counter()))
+    plan = BudgetPlan(ledger, trials, study_seed=0)
+    feed = TrialFeed(ledger, plan, 5, lambda: times.append(time.perf_counter()))
     with feed.leases_renewed():
         engine.run(feed, make_runner)
-    feed.raise_if_only_failures()
+    feed.raise_if_only_failures("mend what it fails of")
     # The first trials wait for the workers to start.
     return (times[-1] - times[engine.workers]) / (len(times) - 1 - engine.workers)
 

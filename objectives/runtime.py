@@ -63,13 +63,13 @@ def calibrate(probes: Sequence[Callable[[], Stopwatch]]) -> dict[str, UnitTime]:
     Args:
         probes: requests of different sizes, each of which runs once per call and returns its
             stopwatch. They take turns, so that a slow moment of the machine hits all of them,
-            after one round to warm up, for `ROUNDS` rounds or until `SECONDS` have passed.
+            after the first one has run once to warm up, for `ROUNDS` rounds or until `SECONDS`
+            have passed.
 
     Returns:
         Unit times fitted to the median duration of each phase of each probe.
     """
-    for probe in probes:
-        probe()
+    probes[0]()
     rounds: list[list[Stopwatch]] = []
     started = time.perf_counter()
     while len(rounds) < ROUNDS and (not rounds or time.perf_counter() - started < SECONDS):

@@ -1,10 +1,32 @@
-"""What a search leaves behind for people to look at: a picture and two tables."""
+"""What commands leave behind for people to look at: pictures and tables."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pareto.figures import draw_front
+from pareto.figures import draw_against, draw_comparison, draw_front, draw_sweep
 from pareto.records import csv_text, trial_row
 from pareto.study import Study
+from unlearn.errors import InputError
+
+if TYPE_CHECKING:  # they bring torch along, which reading a study does not need
+    from pareto.comparison import Comparison
+    from pareto.sweep import Sweep
+
+
+def results_folder(name: str) -> Path:
+    """Where the results of a study go, in the working directory; it is made when they are written.
+
+    Raises:
+        InputError: a file of that name is in the way.
+    """
+    folder = Path(name)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(
+            f"the results go to a folder {folder}, but that is a file", "move it out of the way"
+        )
+    return folder
 
 
 def write_reports(study: Study, folder: Path) -> list[Path]:
@@ -12,11 +34,66 @@ def write_reports(study: Study, folder: Path) -> list[Path]:
 
     Returns:
         The files.
+
+    Raises:
+        InputError: they cannot be written. So do the others.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     marks = study.marks()
     picture, front, trials = (folder / n for n in ("front.png", "front.csv", "trials.csv"))
-    draw_front(study, picture)
-    front.write_text(csv_text([trial_row(trial, marks) for trial in study.front()]), "utf-8")
-    trials.write_text(csv_text([trial_row(trial, marks) for trial in study.trials()]), "utf-8")
+    with _written_to(folder):
+        draw_front(study, picture)
+        front.write_text(csv_text([trial_row(trial, marks) for trial in study.front()]), "utf-8")
+        trials.write_text(csv_text([trial_row(trial, marks) for trial in study.trials()]), "utf-8")
     return [picture, front, trials]
+
+
+def write_against(study: Study, other: Study, folder: Path) -> Path:
+    """Write `<study>-against-<other>.png` to a folder, replacing an older one.
+
+    Returns:
+        The file.
+    """
+    file = folder / f"{study.name}-against-{other.name}.png"
+    with _written_to(folder):
+        draw_against(study, other, file)
+    return file
+
+
+def write_comparison(comparison: "Comparison", folder: Path) -> list[Path]:
+    """Write `comparison.png` and `comparison.csv` to a folder, replacing older ones.
+
+    Returns:
+        The files.
+    """
+    picture, table = folder / "comparison.png", folder / "comparison.csv"
+    with _written_to(folder):
+        draw_comparison(comparison, picture)
+        table.write_text(csv_text(comparison.table()), "utf-8")
+    return [picture, table]
+
+
+def write_sweep(sweep: "Sweep", folder: Path) -> list[Path]:
+    """Write a picture and a table, named after what was swept, replacing older ones.
+
+    Returns:
+        The files.
+    """
+    stem = "-".join(levels.name for levels in sweep.swept)
+    picture, table = folder / f"{stem}.png", folder / f"{stem}.csv"
+    with _written_to(folder):
+        draw_sweep(sweep, picture)
+        table.write_text(csv_text(sweep.table()), "utf-8")
+    return [picture, table]
+
+
+@contextmanager
+def _written_to(folder: Path) -> Iterator[None]:
+    """Make the folder, and raise what goes wrong in the block as an InputError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise InputError(
+            f"cannot write into {folder}: {error.strerror}",
+            "run it in a folder that you may write to, and see that there is room",
+        ) from None

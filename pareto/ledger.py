@@ -15,10 +15,11 @@ only their own trials, through this file; workers never touch the storage.
 
 | attribute of a trial | holds |
 | --- | --- |
+| `cell` | of an experiment's trial: what is run, instead of parameters of a search |
 | `metrics` | every figure by name |
 | `run` | seed, phases, flags, fingerprint, host, device, versions |
 | `lease` | who drives it while it runs |
-| `reason`, `traceback` | why it failed |
+| `reason`, `traceback`, `lost` | why it failed, and whether of itself or for want of a worker |
 | `retry_of`, `attempt` | the trial it repeats, and how often that was tried |
 """
 
@@ -45,6 +46,7 @@ MAX_ATTEMPTS = 3
 LOOK_SECONDS = 0.1
 """How long a look at all trials lasts, where a change of somebody else's may be missing."""
 
+StudyKind = Literal["search", "comparison", "sweep"]
 State = Literal["complete", "failed", "running", "waiting"]
 _STATES: dict[TrialState, State] = {
     TrialState.COMPLETE: "complete",
@@ -60,11 +62,12 @@ class Trial:
     """A trial as the storage has it.
 
     Attributes:
-        params: values by name; empty while it waits.
+        params: values by name, or an experiment's cell; empty while it waits.
         values: TA, FRM, RTE of a complete trial, else None.
         metrics: every figure by name; empty unless complete.
         run: how a complete trial came about.
         reason: why a failed trial failed, else None.
+        lost: whether it failed because whoever ran it is gone.
     """
 
     number: int
@@ -74,6 +77,16 @@ class Trial:
     metrics: Mapping[str, float]
     run: Mapping[str, Any]
     reason: str | None
+    lost: bool = False
+
+
+@dataclass(frozen=True)
+class _Mine:
+    """A trial that this driver runs."""
+
+    trial_id: int
+    params: Mapping[str, Any]
+    attempt: int = 1
 
 
 @dataclass(frozen=True)
@@ -106,7 +119,7 @@ class Ledger:
         self._distributions = dict(distributions or {})
         self._driver = Driver.this_process()
         self._watch = LeaseWatch(self._driver)
-        self._mine: dict[int, optuna.Trial] = {}
+        self._mine: dict[int, _Mine] = {}
         self._last_look: tuple[float, list[FrozenTrial]] | None = None
 
     @classmethod
@@ -116,7 +129,7 @@ class Ledger:
         definition: Mapping[str, Any],
         identity: Mapping[str, Any],
         distributions: Mapping[str, BaseDistribution],
-        sampler: StudySampler,
+        sampler: StudySampler | None,
     ) -> "Ledger":
         """Open the study that the definition names, creating it if there is none.
 
@@ -159,16 +172,19 @@ class Ledger:
             StudyMismatch: it has another identity; the differing fields are named.
         """
         stored = self.note("identity")
-        keys = [key for key in {**stored, **identity} if stored.get(key) != identity.get(key)]
-        # Fingerprints differ as a consequence wherever a field does; alone they tell a change.
-        keys = [key for key in keys if not key.endswith(".sha256")] or keys
+        keys = differing_fields(stored, identity)
         differing = [
             f"{key} is {stored.get(key)} there and {identity.get(key)} here" for key in keys
         ]
         if differing:
+            way_back = "go on with it by name (--study NAME, no other flag)"
+            if stored.get("kind", "search") != "search":
+                way_back = "put back the definition that it was begun with"
+            if all(key.endswith(".sha256") for key in keys):
+                way_back = "put back the files that it was begun with"
             raise StudyMismatch(
                 f"the study {self.name!r} in this storage is another one: {'; '.join(differing)}",
-                "go on with it by name (--study NAME, no other flag), or use another --storage",
+                f"{way_back}, or use another --storage",
             )
 
     def trials(self) -> list[Trial]:
@@ -196,30 +212,46 @@ class Ledger:
             self._storage.set_trial_state_values(trial_id, TrialState.WAITING)
             self._last_look = None
             return None
-        self._mine[number] = trial
+        self._mine[number] = _Mine(trial_id, trial.params, trial.user_attrs.get("attempt", 1))
         return Ticket(number, dict(trial.params), derive_seed(study_seed, "trial", number))
+
+    def start(self, cell: Mapping[str, Any], seed: int) -> Ticket:
+        """Begin a trial of an experiment, which nobody has to propose.
+
+        Args:
+            cell: what is run, as JSON can hold it.
+        """
+        template = optuna.trial.create_trial(
+            state=TrialState.RUNNING,
+            user_attrs={"cell": dict(cell), "lease": self._driver.lease()},
+        )
+        trial_id = self._storage.create_new_trial(self._study._study_id, template)
+        self._last_look = None
+        number = self._storage.get_trial_number_from_id(trial_id)
+        self._mine[number] = _Mine(trial_id, {})
+        return Ticket(number, dict(cell), seed)
 
     def complete(self, ticket: Ticket, outcome: Outcome) -> None:
         """Record the figures of a trial."""
-        trial = self._mine.pop(ticket.number)
+        mine = self._mine.pop(ticket.number)
         attributes = {"metrics": dict(outcome.metrics), "run": dict(outcome.run)}
-        self._finish(ticket.number, trial._trial_id, attributes, outcome.values)
+        self._finish(ticket.number, mine.trial_id, attributes, outcome.values)
 
     def fail(self, ticket: Ticket, failure: Failure) -> None:
         """Record why there are no figures; a lost trial is queued again, but not for ever."""
-        trial = self._mine.pop(ticket.number)
-        attributes = {"reason": failure.reason}
+        mine = self._mine.pop(ticket.number)
+        attributes: dict[str, Any] = {"reason": failure.reason, "lost": failure.lost}
         if failure.traceback:
             attributes["traceback"] = failure.traceback
-        if self._finish(ticket.number, trial._trial_id, attributes) and failure.lost:
-            self._queue_again(ticket.number, trial.params, trial.user_attrs.get("attempt", 1))
+        if self._finish(ticket.number, mine.trial_id, attributes) and failure.lost:
+            self._queue_again(ticket.number, mine.params, mine.attempt)
 
     def renew_leases(self) -> None:
         """Sign the leases of this driver's trials anew; to be called every few seconds."""
-        for trial in list(self._mine.values()):
+        for mine in list(self._mine.values()):
             # It may have been told a moment ago, here or by a driver that took it over.
             with suppress(optuna.exceptions.UpdateFinishedTrialError):
-                self._sign(trial._trial_id)
+                self._sign(mine.trial_id)
 
     def take_over_lost(self) -> tuple[int, int]:
         """Fail the trials whose driver is gone, and queue their parameters again.
@@ -237,7 +269,7 @@ class Ledger:
             if lost is None:
                 undecided += 1
             elif lost:
-                reason = {"reason": "its driver died or was killed"}
+                reason = {"reason": "its driver died or was killed", "lost": True}
                 if self._finish(frozen.number, frozen._trial_id, reason):
                     taken += 1
                     attempt = frozen.user_attrs.get("attempt", 1)
@@ -248,7 +280,8 @@ class Ledger:
         self._storage.set_trial_user_attr(trial_id, "lease", self._driver.lease())
 
     def _queue_again(self, number: int, params: Mapping[str, Any], attempt: int) -> None:
-        if attempt < MAX_ATTEMPTS and params.keys() == self._distributions.keys():
+        whole = bool(params) and params.keys() == self._distributions.keys()
+        if attempt < MAX_ATTEMPTS and whole:
             self._study.enqueue_trial(
                 dict(params), user_attrs={"retry_of": number, "attempt": attempt + 1}
             )
@@ -287,10 +320,28 @@ class Ledger:
         return self._frozen()
 
 
+def study_kinds(storage: optuna.storages.BaseStorage) -> dict[str, StudyKind]:
+    """What the studies in a storage are, sorted by name; those of other programs don't count."""
+    found = {
+        study.study_name: study.user_attrs.get("identity") for study in storage.get_all_studies()
+    }
+    return {
+        name: identity.get("kind", "search")
+        for name, identity in sorted(found.items())
+        if identity is not None
+    }
+
+
 def study_names(storage: optuna.storages.BaseStorage) -> list[str]:
-    """The studies in a storage, by name; those of other programs don't count."""
-    ours = (study for study in storage.get_all_studies() if "identity" in study.user_attrs)
-    return sorted(study.study_name for study in ours)
+    """The searches in a storage, by name."""
+    return [name for name, kind in study_kinds(storage).items() if kind == "search"]
+
+
+def differing_fields(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """The fields in which two identities differ."""
+    keys = [key for key in {**one, **other} if one.get(key) != other.get(key)]
+    # Fingerprints differ as a consequence wherever a field does; alone they tell a change.
+    return [key for key in keys if not key.endswith(".sha256")] or keys
 
 
 def _counts(trials: Sequence[FrozenTrial]) -> Counts:
@@ -303,9 +354,10 @@ def _trial(frozen: FrozenTrial) -> Trial:
     return Trial(
         number=frozen.number,
         state=_STATES[frozen.state],
-        params=dict(frozen.params),
+        params=frozen.user_attrs.get("cell") or dict(frozen.params),
         values=(frozen.values[0], frozen.values[1], frozen.values[2]) if complete else None,
         metrics=frozen.user_attrs.get("metrics", {}) if complete else {},
         run=frozen.user_attrs.get("run", {}) if complete else {},
         reason=frozen.user_attrs.get("reason") if not complete else None,
+        lost=bool(frozen.user_attrs.get("lost")),
     )

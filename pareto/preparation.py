@@ -11,8 +11,10 @@ from objectives.evaluation import Evaluation, EvaluationSets, evaluate, split_te
 from objectives.reference import Reference
 from pareto.workspace import Artifact, Workspace
 from studies import Definition
+from unlearn.checkpoint import fitted, load_checkpoint, on_cpu
 from unlearn.datasets import Dataset, Samples, load
-from unlearn.models import ModelFactory
+from unlearn.errors import InputError
+from unlearn.models import ModelFactory, Normalisation
 from unlearn.problem import Precomputed, Problem, StateDict
 from unlearn.proxy import proxy_snapshots, training_work
 from unlearn.pruning import prune
@@ -24,6 +26,10 @@ from unlearn.training import train_from_scratch
 
 Announce = Callable[[str], None]
 
+HARDLY = 0.1
+"""How much better than guessing a given θ_o has to be on its own training data: a share of what
+there is to be better by."""
+
 
 @dataclass(frozen=True)
 class Material:
@@ -31,6 +37,11 @@ class Material:
 
     Attributes:
         search, report: the two halves of the test data.
+        normalisation: what the definition, or the file of its θ_o, gives instead of the statistics
+            of the training data.
+        original: θ_o, if the definition gives it.
+        repeat: which draw of everything random this is, the data and their halves excepted; None
+            is the study's own.
     """
 
     definition: Definition
@@ -39,14 +50,19 @@ class Material:
     factory: ModelFactory
     search: Samples
     report: Samples
+    normalisation: Normalisation | None = None
+    original: StateDict | None = None
+    repeat: int | None = None
 
     @classmethod
     def load(cls, definition: Definition) -> "Material":
         """Read what the definition names.
 
         Raises:
-            InputError: the data, the model or the request is not usable.
+            InputError: the data, the model, its weights or the request is not usable.
         """
+        file = _path(definition.original)
+        checkpoint = None if file is None else load_checkpoint(file)
         section, seed = definition.data, derive_seed(definition.seed, "data")
         dataset = load(
             section.name,
@@ -58,16 +74,40 @@ class Material:
         )
         partition = resolve(definition.forget_request, dataset, seed)
         halves = split_test(dataset.test.labels, seed)
+        normalisation = checkpoint.normalisation if checkpoint else None
+        if definition.normalisation is not None:
+            normalisation = Normalisation(**definition.normalisation.model_dump())
+        factory = ModelFactory.for_data(
+            definition.model,
+            dataset.train,
+            len(dataset.classes),
+            _path(definition.model_dir),
+            normalisation,
+        )
         return cls(
             definition,
             dataset,
             partition,
-            ModelFactory.for_data(
-                definition.model, dataset.train, len(dataset.classes), _path(definition.model_dir)
-            ),
+            factory,
             dataset.test.take(halves.search),
             dataset.test.take(halves.report),
+            normalisation,
+            fitted(checkpoint, factory) if checkpoint else None,
         )
+
+    def repeated(self, repeat: int) -> "Material":
+        """The same data with a seed of its own: another draw of the request (unless it lists its
+        samples), another θ_o (unless it is given) and other retrained models."""
+        again = replace(self, repeat=repeat)
+        partition = resolve(self.definition.forget_request, self.dataset, again.seed)
+        return replace(again, partition=partition)
+
+    @property
+    def seed(self) -> int:
+        """Of all that is trained and drawn."""
+        if self.repeat is None:
+            return self.definition.seed
+        return derive_seed(self.definition.seed, "repeat", self.repeat)
 
     def describe(self) -> str:
         """The data and the request in one line."""
@@ -79,10 +119,14 @@ class Material:
 
     def identity(self) -> dict[str, object]:
         """What two openings of the study must agree on: its definition, and what it leads to."""
-        source = self.factory.source_fingerprint()
+        source, weights = self.factory.source_fingerprint(), self._weights_fingerprint()
+        normalisation = {} if self.normalisation is None else self.normalisation._asdict()
         return {
             **self.definition.identity(),
+            **{f"normalisation.{key}": list(values) for key, values in normalisation.items()},
+            **({} if self.repeat is None else {"repeat": self.repeat}),
             **({} if source is None else {"model.sha256": source}),
+            **({} if weights is None else {"original.sha256": weights}),
             "data.sha256": self.dataset.fingerprint(),
             "request.sha256": Dataset(
                 Samples(self.partition.forget, self.partition.forget),
@@ -90,6 +134,15 @@ class Material:
                 classes=(),
             ).fingerprint(),
         }
+
+    def _weights_fingerprint(self) -> str | None:
+        """Of a given θ_o without its normalisation: machines differ in the last bit of statistics
+        of the data."""
+        if self.original is None:
+            return None
+        model = self.factory(0, torch.device("cpu"))
+        model.load_state_dict(self.original)
+        return Artifact(self.factory.network(model).state_dict()).fingerprint()
 
     def problem(self, original: StateDict, device: torch.device) -> Problem:
         """The request as a method takes it."""
@@ -112,7 +165,7 @@ class Material:
             test.to(problem.device),
             forgotten_class=self.partition.forgotten_class,
             whole_class=self.partition.forgets_whole_class(self.dataset.train.labels),
-            seed=derive_seed(self.definition.seed, "evaluation"),
+            seed=derive_seed(self.seed, "evaluation"),
         )
 
 
@@ -156,11 +209,14 @@ def prepare(
     workspace: Workspace,
     device: torch.device,
     announce: Announce,
+    *,
+    share_work: bool = True,
 ) -> Prepared:
     """Make, or read from the workspace, what a study's trials share; the caller holds its lock.
 
     Args:
         test: the half of the test data to score on.
+        share_work: whether trials shall share scores and proxies.
 
     Raises:
         InputError: the workspace cannot be read or written.
@@ -169,16 +225,61 @@ def prepare(
     original = builder.original()
     problem = material.problem(original, device)
     sets = material.evaluation_sets(problem, test)
-    attack = material.definition.objectives.attack
     return Prepared(
         material,
         test,
         original,
-        evaluate(problem.original, sets, attack),
+        original_figures(material, problem, sets, announce),
         builder.reference(problem, sets),
-        builder.precomputed(problem) if material.definition.method["name"] == "conmu" else None,
+        builder.precomputed(problem) if share_work and _has_proxies(material) else None,
         builder.fingerprint(),
     )
+
+
+def original_weights(
+    material: Material, place: str, device: torch.device, announce: Announce
+) -> StateDict:
+    """θ_o alone: as it is given, or from the workspace, or trained.
+
+    Raises:
+        InputError: the workspace cannot be read or written.
+    """
+    if material.original is not None:
+        return material.original
+    workspace = open_workspace(material, place, announce)
+    with workspace.lock():
+        return _Builder(material, workspace, device, announce).original()
+
+
+def original_figures(
+    material: Material, problem: Problem, sets: EvaluationSets, announce: Announce
+) -> Evaluation:
+    """Of θ_o, with a warning if it was given and does not seem to belong to the data.
+
+    Raises:
+        InputError: θ_o was given and has no finite answers.
+    """
+    attack, file = material.definition.objectives.attack, material.definition.original
+    try:
+        figures = evaluate(problem.original, sets, attack)
+    except FloatingPointError:
+        if file is None:
+            raise
+        raise InputError(
+            f"the model of {file} gives answers that are not finite",
+            "check the normalisation, and the weights",
+        ) from None
+    if file is not None:
+        labels = torch.cat([sets.forget.labels, sets.retain.labels])
+        right = (figures.fa * len(sets.forget) + figures.ra * len(sets.retain)) / len(labels)
+        chance = 100.0 * float(labels.bincount().max()) / len(labels)
+        if right < chance + HARDLY * (100.0 - chance):
+            announce(
+                f"the model of {file} is right on {right:.1f} % of its training data, where"
+                f" guessing is on {chance:.1f} %: check the normalisation, the order of the"
+                " classes, and that these are the data"
+            )
+    return figures
 
 
 @dataclass(frozen=True)
@@ -194,7 +295,11 @@ class _Builder:
         return self.material.definition
 
     def original(self) -> StateDict:
-        """θ_o, trained on all of D_o."""
+        """θ_o: as it is given, or else trained on all of D_o."""
+        given = self.material.original
+        if given is not None:
+            self.fingerprints["original"] = Artifact(given).fingerprint()
+            return given
 
         def build() -> Artifact:
             self.announce("training the original model")
@@ -202,9 +307,9 @@ class _Builder:
                 self.material.factory,
                 self.material.dataset.train.to(self.device),
                 self.definition.training_recipe,
-                derive_seed(self.definition.seed, "original"),
+                derive_seed(self.material.seed, "original"),
             )
-            return Artifact(_on_cpu(model.state_dict()))
+            return Artifact(on_cpu(model.state_dict()))
 
         return dict(self._get("original", build).tensors)
 
@@ -231,9 +336,9 @@ class _Builder:
                     problem.build,
                     problem.retain,
                     problem.recipe,
-                    derive_seed(self.definition.seed, "retrained", run),
+                    derive_seed(self.material.seed, "retrained", run),
                 )
-            return Artifact(_on_cpu(model.state_dict()), {"seconds": stopwatch.seconds})
+            return Artifact(on_cpu(model.state_dict()), {"seconds": stopwatch.seconds})
 
         return self._get(f"retrained-{run}", build)
 
@@ -270,7 +375,7 @@ class _Builder:
 
     def _scores(self, problem: Problem, pruning_rate: float) -> Artifact:
         self.announce("scoring the samples")
-        pruned = self.material.problem(_on_cpu(problem.original.state_dict()), self.device).original
+        pruned = self.material.problem(on_cpu(problem.original.state_dict()), self.device).original
         prune(pruned, pruning_rate)
         el2n(pruned, problem.forget)  # the first call on a device is slower than all others
         stopwatch = Stopwatch(self.device)
@@ -279,19 +384,18 @@ class _Builder:
                 "forget": el2n(pruned, problem.forget),
                 "retain": el2n(pruned, problem.retain),
             }
-        return Artifact(_on_cpu(scores), {"scoring": asdict(stopwatch.phases["score"])})
+        return Artifact(on_cpu(scores), {"scoring": asdict(stopwatch.phases["score"])})
 
     def _proxies(self, problem: Problem, longest: int) -> Artifact:
         self.announce(f"training the proxy for up to {longest} epochs")
-        seed = derive_seed(self.definition.seed, "proxy")
+        seed = derive_seed(self.material.seed, "proxy")
         states, costs = proxy_snapshots(problem, longest, seed, Stopwatch(self.device))
         tensors = {f"{k}/{name}": t for k, state in enumerate(states) for name, t in state.items()}
         return Artifact(tensors, {"training": [asdict(cost) for cost in costs]})
 
 
-def _on_cpu(state: StateDict) -> StateDict:
-    # Copied, as safetensors refuses weights that share their memory.
-    return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in state.items()}
+def _has_proxies(material: Material) -> bool:
+    return bool(material.definition.method["name"] == "conmu")
 
 
 def _path(name: str | None) -> Path | None:

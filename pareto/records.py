@@ -5,10 +5,11 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pareto import storages
 from pareto.front import DIRECTIONS, OBJECTIVES
+from pareto.head_to_head import HeadToHead
 from pareto.ledger import Trial
 from pareto.study import Study
+from pareto.urls import shown
 
 
 def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -40,7 +41,7 @@ def study_summary(study: Study) -> dict[str, Any]:
     """A study as JSON."""
     return {
         "study": study.name,
-        "storage": storages.shown(study.storage),
+        "storage": shown(study.storage),
         "objectives": list(OBJECTIVES),
         "directions": list(DIRECTIONS),
         "reference": dict(study.reference),
@@ -51,6 +52,39 @@ def study_summary(study: Study) -> dict[str, Any]:
         "front": [trial.number for trial in study.front()],
         "marks": {str(number): marks for number, marks in study.marks().items()},
         "trials": [trial_summary(trial) for trial in study.trials()],
+    }
+
+
+def head_to_head_rows(compared: HeadToHead) -> list[dict[str, Any]]:
+    """Two studies against each other as flat rows, one of each; what they share is in both."""
+    common = {
+        "budget": compared.budget,
+        "box_rte": compared.box_rte,
+        "enough_ta": compared.enough_ta,
+    }
+    rows = []
+    for side in compared.sides:
+        row = {**vars(side), **common}
+        for role in ("best_frm", "lowest_rte"):
+            trial = row.pop(role)
+            row[f"{role}_trial"] = trial.number
+            row |= {f"{role}_trial_{name}": trial.metrics[name] for name in OBJECTIVES}
+        rows.append(row)
+    return rows
+
+
+def head_to_head_summary(compared: HeadToHead) -> dict[str, Any]:
+    """Two studies against each other as JSON."""
+    trials = ("best_frm", "lowest_rte")
+    return {
+        "budget": compared.budget,
+        "hypervolume_reference": [0.0, 0.0, compared.box_rte],
+        "enough_ta": compared.enough_ta,
+        "studies": [
+            {**vars(side), **{role: trial_summary(getattr(side, role)) for role in trials}}
+            for side in compared.sides
+        ],
+        "caveats": list(compared.caveats),
     }
 
 

@@ -10,12 +10,15 @@ from pareto.engines import Announce
 from pareto.engines.settings import EngineSettings
 from pareto.ledger import Ledger, study_names
 from pareto.places import Place
+from pareto.plans import BudgetPlan
 from pareto.preparation import Material
+from pareto.progress import Progress, search_progress
 from pareto.samplers import StudySampler
 from pareto.space import distributions
 from pareto.study import Study, open_study
 from pareto.trial import make_runner
-from pareto.trial_feed import Progress, TrialFeed
+from pareto.trial_feed import TrialFeed
+from pareto.urls import shown
 from studies import Definition
 from studies.defaults import ENGINE, MAX_FAILURES, WORKSPACE, EngineName
 
@@ -31,7 +34,7 @@ def find_definition(name: str, url: str) -> Definition:
         if name in study_names(storage):
             stored = Ledger(storage, name).note("definition")
             if stored is not None:
-                return studies.validate(stored, f"the study {name!r} in {storages.shown(url)}")
+                return studies.validate(stored, f"the study {name!r} in {shown(url)}")
     return studies.load(name)
 
 
@@ -84,8 +87,11 @@ def search(
         distributions(definition.ranges),
         StudySampler(definition.sampler, definition.seed, definition.starting_points()),
     )
-    source = TrialFeed(ledger, budget, definition.seed, max_failures, on_progress)
-    if source.finished:
+    plan = BudgetPlan(ledger, budget, definition.seed)
+    source = TrialFeed(
+        ledger, plan, max_failures, lambda: on_progress(search_progress(ledger, budget))
+    )
+    if plan.carried_out:
         announce(
             f"the study has {ledger.counts().complete} complete trials, {budget} are asked for"
         )
@@ -98,5 +104,5 @@ def search(
                 opened.run(source, partial(make_runner, ground.prepared, ground.unit_times))
     if not source.stop.requested:
         source.settle()
-    source.raise_if_only_failures()
+    source.raise_if_only_failures("see `pareto-search show --format json` for the reason of each")
     return open_study(definition.name, storage)

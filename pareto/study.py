@@ -6,9 +6,14 @@ from typing import Any
 from pareto import storages
 from pareto.choice import Pick, choose
 from pareto.front import DIRECTIONS, extremes, hypervolume, knee, non_dominated
-from pareto.ledger import Ledger, Trial, study_names
+from pareto.indicators import hypervolume_share
+from pareto.ledger import Ledger, StudyKind, Trial, study_kinds
 from pareto.requirements import parse
+from pareto.urls import shown
 from unlearn.errors import InputError
+
+COMMANDS: dict[StudyKind, str] = {"comparison": "compare", "sweep": "sweep"}
+"""Which command makes an experiment, and shows it."""
 
 
 class Study:
@@ -24,6 +29,11 @@ class Study:
     def definition(self) -> Mapping[str, Any]:
         """The definition as it was stored."""
         return self._note("definition")
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """What decides its results, flat: dotted field -> value; see `Definition.identity`."""
+        return self._note("identity")
 
     @property
     def reference(self) -> Mapping[str, Any]:
@@ -60,6 +70,20 @@ class Study:
         """The complete trials by number."""
         return [trial for trial in self.trials() if trial.state == "complete"]
 
+    def complete_trial(self, number: int) -> Trial:
+        """A complete trial by its number.
+
+        Raises:
+            InputError: there is none.
+        """
+        trial = next((trial for trial in self.complete() if trial.number == number), None)
+        if trial is None:
+            raise InputError(
+                f"the study {self.name!r} has no complete trial {number}",
+                "see `pareto-search show` for the numbers",
+            )
+        return trial
+
     def values(self) -> list[tuple[float, float, float]]:
         """TA, FRM and RTE of the complete trials."""
         return [trial.values for trial in self.complete() if trial.values is not None]
@@ -92,8 +116,7 @@ class Study:
 
     def hypervolume_share(self) -> float:
         """The hypervolume's share of the box between its corner and TA 100, FRM 1, RTE 0."""
-        seconds = self.hypervolume_reference()[2]
-        return self.hypervolume() / (100.0 * seconds) if seconds else 0.0
+        return hypervolume_share(self.values(), self.hypervolume_reference()[2])
 
     def constants(self) -> dict[str, float]:
         """Figures of the study as a whole that requirements may name beside those of a trial."""
@@ -131,19 +154,29 @@ def open_study(name: str | None, url: str = storages.DEFAULT_URL) -> Study:
         url: of the storage.
 
     Raises:
-        InputError: the storage or the study does not exist, or the storage holds several.
+        InputError: the storage or the study does not exist, the storage holds several, or the study
+            is an experiment.
     """
     storage = storages.connect(url, writable=False)
-    names = study_names(storage)
+    kinds = study_kinds(storage)
+    names = [name for name, kind in kinds.items() if kind == "search"]
     if name is None and len(names) == 1:
         name = names[0]
+    if name in kinds and name not in names:
+        raise InputError(
+            f"the study {name!r} is a {kinds[name]}, and has no front",
+            f"repeat the `pareto-search {COMMANDS[kinds[name]]}` that made it:"
+            " it shows what is there, and runs nothing twice",
+        )
     if name not in names:
-        place = storages.shown(url)
+        place = shown(url)
         listed = ", ".join(names) or "none"
         raise InputError(
             f"there is no study {name!r} in {place}"
             if name
-            else f"{place} holds {len(names)} studies",
-            f"name one with --study; it holds {listed}",
+            else f"{place} holds {len(names)} searches",
+            f"choose one of those it holds: {listed}"
+            if name
+            else f"name one with --study; it holds {listed}",
         )
     return Study(Ledger(storage, name), url)

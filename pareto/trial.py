@@ -21,10 +21,18 @@ from pareto.outcome import Failure, Outcome, Ticket
 from pareto.preparation import Prepared
 from pareto.space import at_fraction
 from studies.definition import describe_error
+from unlearn.methods import Method
+from unlearn.problem import Problem
 from unlearn.stopwatch import Stopwatch
+
+WARM_UP_SAMPLES = 256
 
 PROBES = (0.05, 0.1, 0.2, 0.35, 0.6)
 """Where in the search space the runtime is calibrated, from low ends to high ends."""
+
+
+Configure = Callable[[Problem, Mapping[str, Any]], tuple[Method, Any]]
+"""What a ticket's parameters mean for a problem: a method, and its config."""
 
 
 def make_runner(
@@ -43,15 +51,19 @@ class TrialRunner:
         prepared: Prepared,
         device: torch.device,
         unit_times: Mapping[str, UnitTime] | None = None,
+        configure: Configure | None = None,
     ) -> None:
         """
         Args:
             unit_times: the study's calibration; None where the stopwatch counts.
+            configure: what parameters mean; None is what the study's definition says.
         """
         self._definition = prepared.material.definition
+        self._configure = configure or self._as_defined
         self._reference = prepared.reference
         self._fingerprint = prepared.fingerprint
         self._unit_times = unit_times
+        self._warm: set[str] = set()
         self._device = device
         self._problem = prepared.material.problem(prepared.original, device)
         self._sets = prepared.material.evaluation_sets(self._problem, prepared.test)
@@ -75,15 +87,11 @@ class TrialRunner:
 
     def _run(self, ticket: Ticket) -> Outcome:
         started = time.perf_counter()
-        method = self._definition.unlearning
+        method, config = self._configure(self._problem, ticket.params)
+        if self._unit_times is None:
+            self._warm_up(method, config)
         stopwatch = Stopwatch(self._device)
-        unlearned = method.unlearn(
-            self._problem,
-            self._definition.config(ticket.params),
-            ticket.seed,
-            stopwatch,
-            self._precomputed,
-        )
+        unlearned = method.unlearn(self._problem, config, ticket.seed, stopwatch, self._precomputed)
         figures = evaluate(unlearned.model, self._sets, self._definition.objectives.attack)
         rte = stopwatch.seconds
         if self._unit_times is not None:
@@ -107,6 +115,23 @@ class TrialRunner:
                 **environment(self._device),
             },
         )
+
+    def _warm_up(self, method: Method, config: Any) -> None:
+        """Where the stopwatch counts, run a method on a few samples before it is first timed: the
+        first run in a process takes longer than any other, often many times as long."""
+        if method.name in self._warm:
+            return
+        self._warm.add(method.name)
+        few = torch.arange(WARM_UP_SAMPLES, device=self._device)
+        problem = replace(
+            self._problem,
+            forget=self._problem.forget.take(few[: len(self._problem.forget)]),
+            retain=self._problem.retain.take(few[: len(self._problem.retain)]),
+        )
+        method.unlearn(problem, config, 0, Stopwatch(self._device), None)
+
+    def _as_defined(self, _problem: Problem, params: Mapping[str, Any]) -> tuple[Method, Any]:
+        return self._definition.unlearning, self._definition.config(params)
 
     def calibration_key(self) -> dict[str, Any]:
         """What unit times depend on beside the problem: the method, and where it runs."""

@@ -1,38 +1,18 @@
-"""What an engine is fed with: trials of a study, until its budget is met."""
+"""What an engine is fed with: trials of a study, until its plan is carried out."""
 
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from pareto.errors import OnlyFailures
-from pareto.leases import BEAT_SECONDS
+from pareto.leases import beating
 from pareto.ledger import Ledger
 from pareto.outcome import Failure, Outcome, Ticket
+from pareto.plans import Plan
 from pareto.stop_request import StopRequest
-from pareto.study import Study
 
 LOOK_AROUND_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a search stands after a trial.
-
-    Attributes:
-        complete, failed: trials so far, over the study's life.
-        budget: how many complete ones it shall have.
-        front: how many are on the front.
-        hypervolume: share of the ideal box; see `Study.hypervolume_share`.
-    """
-
-    complete: int
-    failed: int
-    budget: int
-    front: int
-    hypervolume: float
 
 
 class TrialFeed:
@@ -41,17 +21,20 @@ class TrialFeed:
     def __init__(
         self,
         ledger: Ledger,
-        budget: int,
-        study_seed: int,
+        plan: Plan,
         max_failures: int,
-        on_progress: Callable[[Progress], None],
+        on_report: Callable[[], None],
     ) -> None:
+        """
+        Args:
+            max_failures: failures in a row, without a success, that end the work.
+            on_report: called after every trial.
+        """
         self.stop = StopRequest()
         self._ledger = ledger
-        self._budget = budget
-        self._study_seed = study_seed
+        self._plan = plan
         self._max_failures = max_failures
-        self._on_progress = on_progress
+        self._on_report = on_report
         self._reasons: list[str] = []
         self._looked_around = -LOOK_AROUND_SECONDS
         self._lease_error: Exception | None = None
@@ -61,7 +44,7 @@ class TrialFeed:
         return (
             self.stop.requested
             or len(self._reasons) >= self._max_failures
-            or self._ledger.counts().complete >= self._budget
+            or self._plan.carried_out
         )
 
     def next(self) -> Ticket | None:
@@ -71,7 +54,7 @@ class TrialFeed:
         if now - self._looked_around >= LOOK_AROUND_SECONDS:
             self._looked_around = now
             self._ledger.take_over_lost()
-        return self._ledger.ask(self._budget, self._study_seed)
+        return self._plan.take()
 
     def report(self, ticket: Ticket, result: Outcome | Failure) -> None:
         if isinstance(result, Failure):
@@ -83,49 +66,28 @@ class TrialFeed:
         else:
             self._ledger.complete(ticket, result)
             self._reasons.clear()
-        self._on_progress(self._progress())
+        self._on_report()
 
     def settle(self) -> None:
         """See to it that no trial of a dead driver is left running."""
         while self._ledger.take_over_lost()[1]:
             time.sleep(LOOK_AROUND_SECONDS / 4)
 
-    def raise_if_only_failures(self) -> None:
+    def raise_if_only_failures(self, remedy: str) -> None:
         if len(self._reasons) >= self._max_failures:
             reason, times = Counter(self._reasons).most_common(1)[0]
             raise OnlyFailures(
                 f"the last {len(self._reasons)} trials failed, {times} of them with: {reason}",
-                "see `pareto-search show --format json` for the reason of each",
+                remedy,
             )
 
-    @contextmanager
-    def leases_renewed(self) -> Iterator[None]:
+    def leases_renewed(self) -> AbstractContextManager[None]:
         """Renew the leases in the background while the block runs."""
-        ended = threading.Event()
+        return beating(self._renew_leases)
 
-        def renew() -> None:
-            while not ended.wait(BEAT_SECONDS):
-                try:
-                    self._ledger.renew_leases()
-                except Exception as error:  # raised in the driver's thread, by `next`
-                    self._lease_error = error
-                    return
-
-        thread = threading.Thread(target=renew, daemon=True)
-        thread.start()
+    def _renew_leases(self) -> bool:
         try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
-
-    def _progress(self) -> Progress:
-        study = Study(self._ledger, "")
-        counts = self._ledger.counts()
-        return Progress(
-            counts.complete,
-            counts.failed,
-            self._budget,
-            len(study.front()),
-            study.hypervolume_share(),
-        )
+            self._ledger.renew_leases()
+        except Exception as error:  # raised in the driver's thread, by `next`
+            self._lease_error = error
+        return self._lease_error is None

@@ -7,7 +7,7 @@ half of the test data that the search has never seen, against the retrained mode
 
 import statistics
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ from pareto.search_loop import find_definition
 from pareto.study import Study
 from pareto.trial import TrialRunner
 from studies.defaults import WORKSPACE
-from unlearn.errors import InputError
 from unlearn.seeds import derive_seed
 
 FIGURES = ("ta", "frm", "rte", "fa", "ra", "mia")
@@ -87,24 +86,25 @@ def validate(
     repeats: int,
     device: str = "auto",
     workspace: str | Path = WORKSPACE,
+    data_dir: Path | None = None,
     announce: Announce = lambda _message: None,
 ) -> Validation:
     """Run a complete trial again: once as it was, and `repeats` times afresh on the report half.
 
     The result is kept in the study as the note `validation-<number>`.
 
+    Args:
+        data_dir: where data sets are looked for; default: where the study found them.
+
     Raises:
         InputError: there is no such complete trial, or the study's data is not there any more.
         TrialFails: a run failed.
     """
-    trial = next((t for t in study.complete() if t.number == number), None)
-    if trial is None:
-        raise InputError(
-            f"the study {study.name!r} has no complete trial {number}",
-            "see `pareto-search show` for the numbers",
-        )
+    trial = study.complete_trial(number)
     place = choose_devices(device)[0]
     definition = find_definition(study.name, study.storage)
+    if data_dir is not None:
+        definition = definition.with_data_dir(data_dir)
     material = Material.load(definition)
     ledger = Ledger(storages.connect(study.storage, writable=True), study.name)
     ledger.refuse_difference(material.identity())
@@ -114,8 +114,8 @@ def validate(
     replayed = _run(runner, Ticket(number, trial.params, trial.run["seed"]))
     opened = open_workspace(material, str(workspace), announce)
     with opened.lock():
-        report = prepare(material, material.report, opened, place, announce)
-    runner = TrialRunner(replace(report, precomputed=None), place, ground.unit_times)
+        report = prepare(material, material.report, opened, place, announce, share_work=False)
+    runner = TrialRunner(report, place, ground.unit_times)
     runs = []
     for repeat in range(repeats):
         announce(f"fresh repeat {repeat + 1} of {repeats}")

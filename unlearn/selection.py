@@ -40,3 +40,25 @@ def within_bounds(scores: Tensor, z_low: float, z_high: float) -> Tensor:
     exact = scores.double()
     std, mean = torch.std_mean(exact, correction=0)
     return (exact >= mean - z_low * std) & (exact <= mean + z_high * std)
+
+
+def bound_that_keeps(scores: Tensor, share: float) -> float:
+    """The z for which `within_bounds(scores, z, z)` keeps `share` of the samples.
+
+    Halfway between the two distances from the mean that it has to separate; of samples with equal
+    scores, all or none are kept.
+
+    Args:
+        scores: N EL2N scores, N >= 1.
+        share: in [0, 1]; round(share · N) samples are kept.
+    """
+    exact = scores.double()
+    std, mean = torch.std_mean(exact, correction=0)
+    if std == 0:
+        return 0.0  # every bound keeps all of them
+    distances = ((exact - mean).abs() / std).sort().values
+    count = round(share * len(distances))
+    if count == len(distances):
+        return float(distances[-1]) + 1.0
+    nearest = float(distances[count - 1]) if count else 0.0
+    return (nearest + float(distances[count])) / 2

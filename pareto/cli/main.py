@@ -6,11 +6,14 @@ from typing import Any, NoReturn
 
 import click
 
+from pareto.cli.apply import apply
+from pareto.cli.compare import compare
 from pareto.cli.doctor import doctor
 from pareto.cli.list import list_studies
 from pareto.cli.pick import pick
 from pareto.cli.search import search
 from pareto.cli.show import show
+from pareto.cli.sweep import sweep
 from pareto.cli.validate import validate
 from unlearn.errors import InputError, UserFacingError
 
@@ -52,7 +55,7 @@ def cli() -> None:
     (FRM) and cost (RTE), and the one that satisfies your requirements."""
 
 
-for command in (search, list_studies, show, pick, validate, doctor):
+for command in (search, list_studies, show, pick, validate, apply, compare, sweep, doctor):
     cli.add_command(command)
 
 

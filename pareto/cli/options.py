@@ -2,12 +2,14 @@
 
 import shlex
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from pareto.storages import DEFAULT_URL, shown
-from studies.defaults import WORKSPACE
+from pareto.storages import DEFAULT_URL
+from pareto.urls import shown
+from studies.defaults import ENGINE, ENGINE_NAMES, MAX_FAILURES, STUDY, WORKSPACE
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -44,11 +46,103 @@ def workspace_option(command: F) -> F:
     )(command)
 
 
+def data_dir_option(command: F) -> F:
+    return click.option(
+        "--data-dir",
+        metavar="FOLDER",
+        type=click.Path(file_okay=False, resolve_path=True, path_type=Path),
+        help="Where data sets are looked for and downloaded to [default: the definition's].",
+    )(command)
+
+
 def ray_address_option(command: F) -> F:
     return click.option(
         "--ray-address",
         metavar="ADDRESS",
         help="A running Ray cluster, or auto for this machine's [default: start one here].",
+    )(command)
+
+
+def engine_options(command: F) -> F:
+    """Where trials run: the engine's name, and the other fields of `EngineSettings`."""
+    options = (
+        click.option(
+            "--engine",
+            type=click.Choice(ENGINE_NAMES),
+            default=ENGINE,
+            show_default=True,
+            help="Where trials run: on this machine, or with Ray.",
+        ),
+        click.option(
+            "--workers",
+            type=click.IntRange(min=1),
+            help="Trials at a time [default: GPUs or cores].",
+        ),
+        device_option,
+        ray_address_option,
+        click.option(
+            "--cpus-per-trial",
+            type=click.FloatRange(min=0, min_open=True),
+            help="Cores that Ray reserves for a trial [default: 1].",
+        ),
+        click.option(
+            "--gpus-per-trial",
+            type=click.FloatRange(min=0),
+            help="GPUs, or share of one, that Ray reserves for a trial [default: 1 if any].",
+        ),
+    )
+    for option in reversed(options):  # as decorators one above the other
+        command = option(command)
+    return command
+
+
+def requirement_options(command: F) -> F:
+    """What a point of the front has to satisfy, and what decides among those that do."""
+    options = (
+        click.option(
+            "--require", multiple=True, metavar="CONDITION", help="A requirement; may be repeated."
+        ),
+        click.option(
+            "--policy", type=click.Path(path_type=Path), help="A TOML file of named requirements."
+        ),
+        click.option(
+            "--prefer",
+            type=click.Choice(["ta", "frm", "rte", "knee"]),
+            default="knee",
+            show_default=True,
+            help="What decides among the points that satisfy everything.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def max_failures_option(command: F) -> F:
+    return click.option(
+        "--max-failures",
+        type=click.IntRange(min=1),
+        default=MAX_FAILURES,
+        show_default=True,
+        help="Stop after so many failed trials in a row.",
+    )(command)
+
+
+def seed_option(command: F) -> F:
+    return click.option(
+        "--seed",
+        type=click.IntRange(0, 2**63 - 1),
+        help="Of everything random [default: the definition's].",
+    )(command)
+
+
+def definition_option(command: F) -> F:
+    return click.option(
+        "--study",
+        metavar="NAME",
+        default=STUDY,
+        show_default=True,
+        help="A built-in definition, a definition file (.toml), or a persisted study.",
     )(command)
 
 

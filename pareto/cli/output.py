@@ -60,9 +60,12 @@ def front_table(study: Study) -> Table:
     terminal that is too narrow for them, without parameters."""
     front = sorted(study.front(), key=lambda trial: (-trial.metrics["ta"], trial.metrics["rte"]))
     table = _front_table(study, front, list(front[0].params) if front else [])
-    if _unbounded_console.measure(table).maximum > result_console.width:
-        return _front_table(study, front, [])
-    return table
+    return table if fits(table) else _front_table(study, front, [])
+
+
+def fits(table: Table) -> bool:
+    """Whether a table finds room where results go."""
+    return _unbounded_console.measure(table).maximum <= result_console.width
 
 
 def _front_table(study: Study, front: Sequence[Trial], names: Sequence[str]) -> Table:

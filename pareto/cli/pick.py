@@ -10,6 +10,7 @@ import click
 from pareto.cli.options import (
     format_option,
     persisted_study_option,
+    requirement_options,
     storage_option,
     study_command,
 )
@@ -41,19 +42,7 @@ A policy file names requirements:
 )
 @persisted_study_option
 @storage_option
-@click.option(
-    "--require", multiple=True, metavar="CONDITION", help="A requirement; may be repeated."
-)
-@click.option(
-    "--policy", type=click.Path(path_type=Path), help="A TOML file of named requirements."
-)
-@click.option(
-    "--prefer",
-    type=click.Choice(["ta", "frm", "rte", "knee"]),
-    default="knee",
-    show_default=True,
-    help="What decides among the points that satisfy everything.",
-)
+@requirement_options
 @format_option
 def pick(
     study: str | None,
@@ -72,7 +61,7 @@ def pick(
     try:
         chosen = opened.pick(conditions, prefer)
     except NothingSatisfies as failure:
-        _explain(failure)
+        explain(failure)
         return NOTHING_SATISFIES
     _print(opened, chosen, form)
     return 0
@@ -105,9 +94,12 @@ def _print(study: "Study", chosen: "Pick", form: str) -> None:
     from pareto.records import trial_row, trial_summary
 
     if form == "json":
-        summary = trial_summary(chosen.trial)
+        summary, method = trial_summary(chosen.trial), study.definition["method"]
         print_json(
             {
+                "study": study.name,
+                "method": method["name"],
+                "fixed": {key: value for key, value in method.items() if key != "name"},
                 **{key: summary[key] for key in ("number", "params", "values", "metrics", "flags")},
                 "requirements": [_judgement(judgement) for judgement in chosen.judgements],
                 "why": chosen.why,
@@ -156,7 +148,7 @@ def _sentence(judgement: "Judgement") -> str:
     return f"{text}: {judgement.left:.4g} {comparison} {judgement.right:.4g}, {amount}"
 
 
-def _explain(failure: "NothingSatisfies") -> None:
+def explain(failure: "NothingSatisfies") -> None:
     binding = failure.binding
     lines = [
         f"error: no trial satisfies every requirement; {binding.best.requirement.text!r} binds",

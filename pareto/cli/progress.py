@@ -1,4 +1,4 @@
-"""The progress of a search, on standard error."""
+"""The progress of a search or an experiment, on standard error."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from rich.progress import (
 )
 
 from pareto.cli.output import message_console
-from pareto.trial_feed import Progress as SearchProgress
+from pareto.progress import Progress as TrialProgress
 
 LINES = 10
 """How many lines tell of the progress where no bar can be drawn."""
@@ -52,22 +52,22 @@ class ProgressDisplay:
         if not self._quiet:
             message_console.print(message, highlight=False, soft_wrap=True)
 
-    def update(self, progress: SearchProgress) -> None:
+    def update(self, progress: TrialProgress) -> None:
         """A trial has ended."""
         if self._quiet:
             return
-        details = (
-            f"{progress.failed} failed · front {progress.front}"
-            f" · hypervolume {progress.hypervolume:.3f}"
-        )
         if self._bar is not None:
             self._bar.update(
-                self._task, completed=progress.complete, total=progress.budget, details=details
+                self._task,
+                completed=progress.complete,
+                total=progress.total,
+                details=progress.details,
             )
             return
-        part = progress.complete * LINES // progress.budget
+        part = progress.complete * LINES // progress.total
         if part != self._printed:
             self._printed = part
             message_console.print(
-                f"{progress.complete}/{progress.budget} complete · {details}", highlight=False
+                f"{progress.complete}/{progress.total} complete · {progress.details}",
+                highlight=False,
             )

@@ -1,21 +1,24 @@
 """`pareto-search` without a command: search."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from pareto.cli.options import (
-    device_option,
+    data_dir_option,
+    definition_option,
+    engine_options,
     format_option,
+    max_failures_option,
     quiet_option,
-    ray_address_option,
+    seed_option,
     storage_option,
     study_command,
     workspace_option,
 )
 from studies import defaults
 from studies.defaults import EngineName
-from unlearn.errors import InputError
 
 
 @click.command(
@@ -23,17 +26,12 @@ from unlearn.errors import InputError
 Examples:
   pareto-search --budget 200
   pareto-search --study digits-class --budget 100
+  pareto-search --method ft --budget 200
   pareto-search --study mine.toml --sampler nsga2 --workers 4 --format json
   pareto-search --engine ray --ray-address auto --gpus-per-trial 0.5
 """
 )
-@click.option(
-    "--study",
-    metavar="NAME",
-    default=defaults.STUDY,
-    show_default=True,
-    help="A built-in definition, a definition file (.toml), or a persisted study.",
-)
+@definition_option
 @click.option(
     "--budget",
     type=click.IntRange(min=1),
@@ -41,65 +39,38 @@ Examples:
     show_default=True,
     help="Complete trials in total, over the study's life.",
 )
+@click.option(
+    "--method",
+    type=click.Choice(defaults.METHOD_NAMES),
+    help="Search another method on the same problem, as the study NAME-METHOD.",
+)
+@data_dir_option
 @storage_option
 @workspace_option
-@click.option(
-    "--engine",
-    type=click.Choice(defaults.ENGINE_NAMES),
-    default=defaults.ENGINE,
-    show_default=True,
-    help="Where trials run: on this machine, or with Ray.",
-)
-@click.option(
-    "--workers", type=click.IntRange(min=1), help="Trials at a time [default: GPUs or cores]."
-)
-@device_option
-@ray_address_option
-@click.option(
-    "--cpus-per-trial",
-    type=click.FloatRange(min=0, min_open=True),
-    help="Cores that Ray reserves for a trial [default: 1].",
-)
-@click.option(
-    "--gpus-per-trial",
-    type=click.FloatRange(min=0),
-    help="GPUs, or share of one, that Ray reserves for a trial [default: 1 if there are any].",
-)
+@engine_options
 @click.option(
     "--sampler",
     type=click.Choice(defaults.SAMPLER_NAMES),
     help="How parameters are proposed [default: the definition's, or tpe].",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**63 - 1),
-    help="Of everything random [default: the definition's].",
-)
-@click.option(
-    "--max-failures",
-    type=click.IntRange(min=1),
-    default=defaults.MAX_FAILURES,
-    show_default=True,
-    help="Stop after so many failed trials in a row.",
-)
+@seed_option
+@max_failures_option
 @format_option
 @quiet_option
 def search(
     study: str,
     budget: int,
+    method: str | None,
+    data_dir: Path | None,
     storage: str,
     workspace: str,
-    engine: EngineName,
-    workers: int | None,
-    device: str,
-    ray_address: str | None,
-    cpus_per_trial: float | None,
-    gpus_per_trial: float | None,
     sampler: str | None,
     seed: int | None,
     max_failures: int,
     form: str,
     quiet: bool,
+    engine: EngineName,
+    **on: Any,
 ) -> None:
     """Bring a study to a number of complete trials, and show its Pareto front.
 
@@ -111,20 +82,20 @@ def search(
 
     from pareto.cli.progress import ProgressDisplay
     from pareto.cli.show import print_study
-    from pareto.export import write_reports
+    from pareto.export import results_folder, write_reports
     from pareto.search_loop import find_definition
     from pareto.search_loop import search as run_search
 
     definition = find_definition(study, storage)
+    if method is not None:
+        definition = definition.with_method(method)
+    if data_dir is not None:
+        definition = definition.with_data_dir(data_dir)
     overrides = {"sampler": sampler, "seed": seed}
     definition = definition.model_copy(
         update={key: value for key, value in overrides.items() if value is not None}
     )
-    folder = Path(definition.name)
-    if folder.exists() and not folder.is_dir():
-        raise InputError(
-            f"the results go to a folder {folder}, but that is a file", "move it out of the way"
-        )
+    folder = results_folder(definition.name)
     display = ProgressDisplay(quiet)
     with display.shown():
         result = run_search(
@@ -133,14 +104,10 @@ def search(
             storage=storage,
             workspace=workspace,
             engine=engine,
-            workers=workers,
-            device=device,
-            ray_address=ray_address,
-            cpus_per_trial=cpus_per_trial,
-            gpus_per_trial=gpus_per_trial,
             max_failures=max_failures,
             announce=display.announce,
             on_progress=display.update,
+            **on,
         )
     if result.complete():
         print_study(result, form)

@@ -1,10 +1,12 @@
 """`pareto-search validate`: run a chosen trial again, and on data that the search never saw."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from pareto.cli.options import (
+    data_dir_option,
     device_option,
     format_option,
     persisted_study_option,
@@ -33,6 +35,7 @@ Examples:
     show_default=True,
     help="Fresh runs on the half of the test data that the search has not seen.",
 )
+@data_dir_option
 @storage_option
 @workspace_option
 @device_option
@@ -42,6 +45,7 @@ def validate(
     study: str | None,
     trial: int,
     repeats: int,
+    data_dir: Path | None,
     storage: str,
     workspace: str,
     device: str,
@@ -66,6 +70,7 @@ def validate(
         repeats=repeats,
         device=device,
         workspace=workspace,
+        data_dir=data_dir,
         announce=ProgressDisplay(quiet).announce,
     )
     if form == "json":

@@ -6,9 +6,11 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial
 
 from pareto.ledger import Ledger
-from pareto.outcome import Outcome
+from pareto.outcome import Outcome, Ticket
 from pareto.samplers import StudySampler
 from studies.defaults import SamplerName
 
@@ -31,12 +33,28 @@ def sampler(name: SamplerName = "random", seed: int = SEED) -> StudySampler:
     return StudySampler(name, seed, STARTING_POINTS)
 
 
-def open_ledger(
-    storage: optuna.storages.BaseStorage, of: StudySampler | None = None, **identity: Any
-) -> Ledger:
+def open_ledger(storage: BaseStorage, of: StudySampler | None = None, **identity: Any) -> Ledger:
     """The ledger of the cheap study in a storage."""
     definition = {"name": "cheap", "seed": SEED}
     return Ledger.open(storage, definition, {"seed": SEED, **identity}, SPACE, of or sampler())
+
+
+def ask(ledger: Ledger, budget: int = 100) -> Ticket:
+    """A ticket, where the budget has room for one."""
+    ticket = ledger.ask(budget, SEED)
+    assert ticket is not None
+    return ticket
+
+
+def frozen(storage: BaseStorage, number: int) -> FrozenTrial:
+    """A trial as it stands in the storage."""
+    return optuna.load_study(study_name="cheap", storage=storage).get_trials()[number]
+
+
+def states(storage: BaseStorage) -> list[str]:
+    """Of all trials, as they stand in the storage."""
+    study = optuna.load_study(study_name="cheap", storage=storage)
+    return [trial.state.name for trial in study.get_trials()]
 
 
 def run(ledger: Ledger, budget: int) -> int:

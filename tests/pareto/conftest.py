@@ -9,12 +9,15 @@ import optuna
 import pytest
 import torch
 from hypothesis import settings
+from optuna.storages import BaseStorage, InMemoryStorage
 
 from objectives.runtime import UnitTime
 from pareto import groundwork
 from pareto.devices import use_one_thread
 from pareto.engines import SerialEngine
+from pareto.ledger import Ledger
 from pareto.preparation import Material, Prepared
+from tests.pareto import cheap
 from tests.pareto.home import Home, open_ledger, tiny
 from tests.pareto.servers import Servers
 
@@ -76,6 +79,17 @@ def finished(tiny_study: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Home
     home = tiny_study.home.copy(tmp_path_factory.mktemp("finished"))
     home.search(TRIALS)
     return home
+
+
+@pytest.fixture
+def memory() -> BaseStorage:
+    return InMemoryStorage()
+
+
+@pytest.fixture
+def ledger(memory: BaseStorage) -> Ledger:
+    """That of the cheap study, in `memory`."""
+    return cheap.open_ledger(memory)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import shutil
 import sqlite3
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,10 @@ import optuna
 
 import studies
 from pareto import storages
+from pareto.engines.settings import EngineSettings
+from pareto.experiment import Arm, Results, run_experiment
 from pareto.groundwork import NOTES
-from pareto.ledger import Ledger
+from pareto.ledger import Ledger, StudyKind
 from pareto.preparation import Material
 from pareto.samplers import StudySampler
 from pareto.search_loop import search
@@ -132,6 +134,28 @@ class Home:
             **{"storage": self.url, "workspace": self.workspace, "workers": 1, **options},
         )
 
+    def experiment(
+        self,
+        kind: StudyKind,
+        arms: Sequence[Arm],
+        repeats: int,
+        definition: Definition | None = None,
+        **options: Any,
+    ) -> Results:
+        """Run an experiment here, in this process."""
+        return run_experiment(
+            definition or tiny(),
+            kind,
+            arms,
+            repeats,
+            **{
+                "storage": self.url,
+                "workspace": str(self.workspace),
+                "settings": EngineSettings(device="cpu"),
+                **options,
+            },
+        )
+
     def study(self) -> Study:
         return open_study(NAME, self.url)
 
@@ -140,18 +164,18 @@ class Home:
         names = {file.name for file in self.folder.iterdir()}
         return names - {f"{self.file.name}-wal", f"{self.file.name}-shm"}
 
-    def trials(self) -> list[optuna.trial.FrozenTrial]:
-        """The trials as Optuna itself reads them."""
+    def trials(self, name: str = NAME) -> list[optuna.trial.FrozenTrial]:
+        """The trials of a study as Optuna itself reads them."""
         url = f"sqlite:///{self.file}"
-        return optuna.load_study(study_name=NAME, storage=url).get_trials()
+        return optuna.load_study(study_name=name, storage=url).get_trials()
 
-    def states(self) -> list[str]:
-        return [trial.state.name for trial in self.trials()]
+    def states(self, name: str = NAME) -> list[str]:
+        return [trial.state.name for trial in self.trials(name)]
 
     # Read by SQLite itself, which is quick enough to be asked often.
 
     def complete(self) -> int:
-        """How many trials are complete."""
+        """How many trials are complete, of whatever study."""
         return self._count("from trials where state = 'COMPLETE'")
 
     def running(self) -> int:

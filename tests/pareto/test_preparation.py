@@ -1,5 +1,6 @@
 """What a study's trials share: made once, and the same whenever it is made."""
 
+import pickle
 import re
 import urllib.request
 from pathlib import Path
@@ -7,13 +8,16 @@ from typing import Any
 from urllib.error import URLError
 
 import pytest
+import safetensors.torch
 import torch
 
 from pareto.preparation import Material, Prepared, open_workspace, prepare
 from pareto.workspace import Artifact
 from tests.pareto.conftest import Tiny
 from tests.pareto.home import Home, tiny
+from unlearn.checkpoint import save_checkpoint
 from unlearn.errors import InputError
+from unlearn.training import Recipe, predict, train_from_scratch
 
 CPU = torch.device("cpu")
 
@@ -200,3 +204,138 @@ def test_a_missing_file_alone_is_made_again(tiny_study: Tiny, home: Home) -> Non
     made, said = prepare_in(home.workspace, tiny_study.material)
     assert_same(made, tiny_study.prepared)
     assert said == ["training the proxy for up to 2 epochs"]
+
+
+def plain_weights(tiny_study: Tiny) -> dict[str, torch.Tensor]:
+    """Of the network that the study has trained, without what normalises its images."""
+    original = tiny_study.prepared.original
+    return {name[2:]: tensor for name, tensor in original.items() if name.startswith("1.")}
+
+
+def given(file: Path, **changes: Any) -> Material:
+    """The tiny study with the θ_o of a file."""
+    return Material.load(tiny().model_copy(update={"original": str(file), **changes}))
+
+
+def differing(one: Material, other: Material) -> set[str]:
+    ours, theirs = one.identity(), other.identity()
+    return {key for key in ours | theirs if ours.get(key) != theirs.get(key)}
+
+
+@pytest.fixture
+def weights(tiny_study: Tiny, tmp_path: Path) -> Path:
+    """θ_o of the tiny study in a file, with the statistics of its data."""
+    factory, file = tiny_study.material.factory, tmp_path / "theirs.safetensors"
+    save_checkpoint(file, plain_weights(tiny_study), factory.mean, factory.std)
+    return file
+
+
+def test_a_given_original_is_taken_for_what_would_have_been_trained(
+    tiny_study: Tiny, weights: Path, tmp_path: Path
+) -> None:
+    prepared, said = prepare_in(tmp_path / "workspace", given(weights))
+    assert_same(prepared, tiny_study.prepared)
+    assert prepared.fingerprint == tiny_study.prepared.fingerprint
+    assert "training the original model" not in said
+    assert not list((tmp_path / "workspace").glob("*/original*"))
+
+
+def test_a_given_original_is_part_of_the_identity_and_its_path_is_not(
+    tiny_study: Tiny, weights: Path, tmp_path: Path
+) -> None:
+    material = given(weights)
+    normalisation = {"normalisation.mean", "normalisation.std"}
+    assert differing(material, tiny_study.material) == {"original.sha256", *normalisation}
+    state = plain_weights(tiny_study)
+    torch.save({"state_dict": state}, tmp_path / "same.pt")
+    assert differing(material, given(tmp_path / "same.pt")) == normalisation
+    name = max(state)
+    torch.save(state | {name: state[name] + 1e-3}, tmp_path / "other.pt")
+    other = given(tmp_path / "other.pt")
+    assert differing(given(tmp_path / "same.pt"), other) == {"original.sha256"}
+    keys = {
+        open_workspace(each, str(tmp_path), print).key
+        for each in (material, other, tiny_study.material)
+    }
+    assert len(keys) == 3
+
+
+def test_images_are_normalised_as_the_definition_says_or_the_file_or_the_data(
+    tiny_study: Tiny, tmp_path: Path
+) -> None:
+    file, state = tmp_path / "theirs.safetensors", plain_weights(tiny_study)
+    save_checkpoint(file, state, (0.25,), (0.5,))
+    said = type(tiny()).model_validate(
+        tiny().model_dump(mode="json") | {"normalisation": {"mean": [0.125], "std": [2.0]}}
+    )
+    by_file, by_definition = given(file), given(file, normalisation=said.normalisation)
+    assert (by_file.factory.mean, by_file.factory.std) == ((0.25,), (0.5,))
+    assert (by_definition.factory.mean, by_definition.factory.std) == ((0.125,), (2.0,))
+    assert differing(by_file, by_definition) == {"normalisation.mean", "normalisation.std"}
+    assert by_definition.original is not None
+    assert by_definition.original["0.std"].flatten().tolist() == [2.0]
+    save_checkpoint(file, state, (0.125,), (2.0,))
+    assert differing(given(file), by_definition) == set()
+    # Without a θ_o, too.
+    trained = Material.load(said)
+    assert (trained.factory.mean, trained.factory.std) == ((0.125,), (2.0,))
+    assert differing(trained, tiny_study.material) == {"normalisation.mean", "normalisation.std"}
+    safetensors.torch.save_file(state, file)
+    assert given(file).factory == tiny_study.material.factory
+
+
+def test_a_normalisation_for_other_images_is_refused(tiny_study: Tiny, tmp_path: Path) -> None:
+    file = tmp_path / "theirs.safetensors"
+    save_checkpoint(file, plain_weights(tiny_study), (0.5,) * 3, (0.5,) * 3)
+    with pytest.raises(InputError, match="for 3 channels, the images have 1"):
+        given(file)
+
+
+def test_a_missing_original_is_told_before_anything_is_downloaded(tmp_path: Path) -> None:
+    definition = tiny(data={"name": "svhn", "dir": str(tmp_path)})
+    missing = definition.model_copy(update={"original": str(tmp_path / "missing.pt")})
+    with pytest.raises(InputError, match=r"missing\.pt: No such file"):
+        Material.load(missing)
+
+
+def test_the_original_travels_to_other_processes_and_stays_in_every_repeat(weights: Path) -> None:
+    material = given(weights)
+    sent: Material = pickle.loads(pickle.dumps(material))
+    assert sent.identity() == material.identity()
+    for other in (sent, material.repeated(1)):
+        assert material.original is not None
+        assert other.original is not None
+        assert same_states(material.original, other.original)
+
+
+@pytest.fixture(scope="module")
+def well_trained(tiny_study: Tiny) -> dict[str, torch.Tensor]:
+    """Weights that are right on nearly all of the training data."""
+    factory, train = tiny_study.material.factory, tiny_study.material.dataset.train
+    recipe = Recipe(epochs=15, learning_rate=0.05, batch_size=16)
+    model = train_from_scratch(factory, train, recipe, 1)
+    assert (predict(model, train.images).argmax(dim=1) == train.labels).float().mean() > 0.9
+    return dict(factory.network(model).state_dict())
+
+
+@pytest.mark.parametrize(("kept", "warned"), [(0, True), (1, True), (4, False), (10, False)])
+def test_an_original_that_hardly_knows_its_training_data_is_told_before_more_is_trained(
+    tiny_study: Tiny, well_trained: dict[str, torch.Tensor], tmp_path: Path, kept: int, warned: bool
+) -> None:
+    # Its classes are in another order, but for the first ones; a tenth of the data is of each.
+    order = [*range(kept), *range(kept + 1, 10), kept][:10]
+    state = well_trained | {name: well_trained[name][order] for name in ("13.weight", "13.bias")}
+    torch.save(state, tmp_path / "theirs.pt")
+    _, said = prepare_in(tmp_path / "workspace", given(tmp_path / "theirs.pt"))
+    pattern = r"theirs\.pt is right on [\d.]+ % of its training data, where guessing is on 10.0 %"
+    assert bool(re.search(pattern, said[0])) == warned
+    assert sum("guessing" in line for line in said) == warned
+
+
+def test_an_original_whose_answers_are_not_finite_is_refused(
+    tiny_study: Tiny, tmp_path: Path
+) -> None:
+    state = plain_weights(tiny_study)
+    torch.save({name: tensor * 1e30 for name, tensor in state.items()}, tmp_path / "theirs.pt")
+    with pytest.raises(InputError, match=r"theirs\.pt gives answers that are not finite"):
+        prepare_in(tmp_path / "workspace", given(tmp_path / "theirs.pt"))

@@ -9,9 +9,9 @@ import pytest
 from pareto import storages
 from pareto.errors import OnlyFailures
 from pareto.ledger import Ledger, StudyMismatch
+from pareto.progress import Progress
 from pareto.search_loop import find_definition, search
 from pareto.study import Study
-from pareto.trial_feed import Progress
 from tests.pareto.conftest import TRIALS, Tiny
 from tests.pareto.home import NAME, Home, tiny
 from unlearn.errors import InputError
@@ -86,13 +86,10 @@ def test_a_study_whose_workspace_is_gone_keeps_its_reference_and_prices(
 def test_progress_is_told_after_every_trial(home: Home) -> None:
     told: list[Progress] = []
     study = home.search(3, on_progress=told.append)
-    assert [(progress.complete, progress.failed, progress.budget) for progress in told] == [
-        (1, 0, 3),
-        (2, 0, 3),
-        (3, 0, 3),
-    ]
-    assert told[-1].front == len(study.front())
-    assert told[-1].hypervolume == study.hypervolume_share()
+    assert [(progress.complete, progress.total) for progress in told] == [(1, 3), (2, 3), (3, 3)]
+    assert told[-1].details == (
+        f"0 failed · front {len(study.front())} · hypervolume {study.hypervolume_share():.3f}"
+    )
 
 
 def test_a_study_that_only_fails_is_stopped_with_the_reason(

@@ -115,6 +115,8 @@ MORE_WRONG = [
     ["--budget", "2.5"],
     ["--budget", "5", "show"],
     ["--workers", "0"],
+    ["--method", "magic"],
+    ["--study", "tiny.toml", "--data-dir", "text.db"],
     ["--sampler", "magic"],
     ["--seed", "-1"],
     ["--seed", "one"],

@@ -1,0 +1,230 @@
+"""`pareto-search apply`: carry out a real forget request."""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pareto.cli.options import (
+    data_dir_option,
+    device_option,
+    quiet_option,
+    requirement_options,
+    storage_option,
+    workspace_option,
+)
+from pareto.cli.pick import NOTHING_SATISFIES, explain, read_policy
+from unlearn.errors import InputError
+
+if TYPE_CHECKING:
+    from pareto.application import Origin
+    from pareto.experiment import Arm
+    from studies import Definition
+
+PARAMS_REMEDY = "give what `pick --format json` prints, or TOML with a method and a table [params]"
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  pareto-search apply --forget request.csv --trial 141 --original model.safetensors
+  pareto-search apply --forget request.csv --require "frm >= 0.7" --prefer ta
+  pareto-search apply --forget next.csv --params point.json --study mine.toml \\
+      --original unlearned-request/unlearned.safetensors
+"""
+)
+@click.option(
+    "--forget",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The index file: which training samples have to go.",
+)
+@click.option(
+    "--study",
+    metavar="NAME",
+    help="Whose data and model, and whose trials: a persisted study; with --params, a definition "
+    "does [default: the only one in the storage].",
+)
+@click.option("--trial", type=click.IntRange(min=0), help="The trial whose configuration is used.")
+@requirement_options
+@click.option(
+    "--params", type=click.Path(path_type=Path), help="A file with the configuration instead."
+)
+@click.option(
+    "--original",
+    type=click.Path(path_type=Path, resolve_path=True),
+    help="The weights that shall forget [default: the definition's, or the study's own].",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="The folder for weights and evidence [default: unlearned-<name of the index file>].",
+)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Of what is random in the method.")
+@data_dir_option
+@storage_option
+@workspace_option
+@device_option
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="JSON is the evidence, on standard output alone.",
+)
+@quiet_option
+def apply(
+    forget: Path,
+    study: str | None,
+    trial: int | None,
+    require: tuple[str, ...],
+    policy: Path | None,
+    prefer: str,
+    params: Path | None,
+    original: Path | None,
+    out: Path | None,
+    seed: int | None,
+    data_dir: Path | None,
+    storage: str,
+    workspace: str,
+    device: str,
+    form: str,
+    quiet: bool,
+) -> int:
+    """Make a model forget the samples that a file lists, with a configuration that a search found.
+
+    Writes unlearned.safetensors, which loads into the plain model, and evidence.json, which says
+    what was asked, what was done, what it cost, and what that does and does not show.
+    """
+    from pareto.application import apply_request
+    from pareto.choice import NothingSatisfies
+    from pareto.cli.output import print_json
+    from pareto.cli.progress import ProgressDisplay
+    from pareto.devices import choose_devices
+
+    ways = [trial is not None, params is not None, bool(require or policy)]
+    if sum(ways) != 1:
+        raise InputError(
+            "it takes one configuration" + ("" if any(ways) else ", and none is named"),
+            "give --trial, or --params, or requirements (--require, --policy)",
+        )
+    place = choose_devices(device)[0]
+    try:
+        if params is not None:
+            definition, arm, origin = _from_file(params, study, storage)
+        else:
+            conditions = [*require, *(read_policy(policy) if policy else ())]
+            definition, arm, origin = _from_study(study, storage, trial, conditions, prefer)
+    except NothingSatisfies as failure:
+        explain(failure)
+        return NOTHING_SATISFIES
+    if original is not None:
+        definition = definition.model_copy(update={"original": str(original)})
+    if data_dir is not None:
+        definition = definition.with_data_dir(data_dir)
+    folder = out or Path(f"unlearned-{forget.stem}")
+    evidence = apply_request(
+        definition,
+        arm,
+        forget,
+        folder,
+        origin=origin,
+        seed=seed,
+        device=place,
+        workspace=workspace,
+        announce=ProgressDisplay(quiet).announce,
+    )
+    if form == "json":
+        print_json(evidence)
+    else:
+        _print(evidence, folder)
+    return 0
+
+
+def _from_study(
+    name: str | None, storage: str, number: int | None, conditions: list[str], prefer: str
+) -> "tuple[Definition, Arm, Origin]":
+    from pareto.application import Origin
+    from pareto.experiment import arm_of_trial
+    from pareto.search_loop import find_definition
+    from pareto.study import open_study
+
+    study = open_study(name, storage)
+    if number is None:
+        number = study.pick(conditions, prefer).trial.number
+    arm = arm_of_trial(f"{study.name}:{number}", storage)
+    origin = Origin(study.name, number, study.validation(number))
+    return find_definition(study.name, storage), arm, origin
+
+
+def _from_file(file: Path, study: str | None, storage: str) -> "tuple[Definition, Arm, Origin]":
+    from pareto.application import Origin
+    from pareto.search_loop import find_definition
+    from pareto.study import open_study
+    from pareto.sweep import arms
+
+    definition = find_definition(study or open_study(None, storage).name, storage)
+    content = _read_params(file)
+    method, params, fixed = content.get("method"), content["params"], content.get("fixed")
+    if file.suffix == ".json" and isinstance(fixed, dict):  # picked: the definition adds nothing
+        arm = _whole_arm(str(method), {**fixed, **params})
+        found_by, number = content.get("study"), content.get("number")
+        return definition, arm, Origin(found_by, number, content.get("validation"), file.name)
+    if method is not None:
+        definition = definition.with_method(str(method))
+    (arm,) = arms(definition, (), params)
+    return definition, arm, Origin(file=file.name)
+
+
+def _whole_arm(method: str, config: Mapping[str, Any]) -> "Arm":
+    """An arm of which the method's own defaults complete the configuration."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from pareto.experiment import Arm
+    from studies.definition import describe_error
+    from unlearn.methods import METHODS
+
+    if method not in METHODS:
+        raise InputError(f"no method is called {method!r}", f"use one of {', '.join(METHODS)}")
+    try:
+        whole = TypeAdapter[Any](METHODS[method].config).validate_python(dict(config))
+    except ValidationError as error:
+        raise InputError(describe_error(error), f"give {method} another value") from None
+    return Arm(method, asdict(whole))
+
+
+def _read_params(file: Path) -> Mapping[str, Any]:
+    try:
+        text = file.read_text("utf-8")
+        content = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror}", "check the path") from None
+    except ValueError as error:  # of both kinds, and of text that is none
+        raise InputError(f"{file} cannot be parsed: {error}", PARAMS_REMEDY) from None
+    if not isinstance(content, dict) or not isinstance(content.get("params"), dict):
+        raise InputError(f"{file} has no params", PARAMS_REMEDY)
+    return content
+
+
+def _print(evidence: Mapping[str, Any], folder: Path) -> None:
+    from pareto.cli.output import add_figure_columns, figure_cells, plain_table, result_console
+    from pareto.evidence import EVIDENCE, WEIGHTS
+
+    asked, cost = evidence["asked"], evidence["cost"]["seconds"]
+    table = plain_table(f"{asked['forgotten']} of {asked['training_samples']} samples forgotten")
+    table.add_column("")
+    add_figure_columns(table)
+    table.add_row("before", *figure_cells(evidence["figures"]["before"]))
+    table.add_row("after", *figure_cells({**evidence["figures"]["after"], "rte": cost}))
+    result_console.print(table)
+    for title, lines in evidence["meaning"].items():
+        result_console.print(f"What this {title.replace('_', ' ')}:", highlight=False)
+        for line in lines:
+            result_console.print(f"- {line}", highlight=False, soft_wrap=True)
+    wrote = f"Wrote {folder / WEIGHTS} and {folder / EVIDENCE}."
+    result_console.print(wrote, highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,144 @@
+"""`pareto-search sweep`: one parameter over a range, the rest fixed, as in the paper's Figure 3."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pareto.cli.experiments import end, experiment_options, find_problem, perform
+from studies.defaults import METHOD_NAMES
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from pareto.sweep import Sweep
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  pareto-search sweep --vary alpha=0:10:6
+  pareto-search sweep --vary keep=0.05,0.1,0.2,0.4,0.6,0.9 --set delta=1 --repeats 5
+  pareto-search sweep --vary delta=0:8:9 --vary alpha=0,5,10
+  pareto-search sweep --method ft --vary epochs=5:35:7
+
+\b
+keep stands in for ConMU's z-bounds: the share of the forgotten and of the retained samples that
+symmetric bounds keep.
+"""
+)
+@click.option(
+    "--vary",
+    multiple=True,
+    required=True,
+    metavar="NAME=VALUES",
+    help="A parameter and its values, A,B,C or LOW:HIGH:COUNT; twice for a pair.",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Another parameter's value [default: what a search would try first].",
+)
+@click.option(
+    "--trial",
+    metavar="STUDY:NUMBER",
+    help="A configuration that a search has found; the parameters are varied from there.",
+)
+@click.option(
+    "--method",
+    type=click.Choice(METHOD_NAMES),
+    help="Whose parameters [default: the definition's method].",
+)
+@experiment_options
+def sweep(
+    vary: tuple[str, ...],
+    settings: tuple[str, ...],
+    trial: str | None,
+    method: str | None,
+    study: str,
+    seed: int | None,
+    data_dir: Path | None,
+    storage: str,
+    form: str,
+    quiet: bool,
+    **flags: Any,
+) -> None:
+    """Vary one parameter, or a pair, with the rest fixed: mean ± standard deviation over repeats,
+    the rank correlation of each figure with the parameter, and a picture.
+
+    Scored on the half of the test data that searches see; the cost is the stopwatch's. Run again,
+    or after a crash, it goes on from where the storage stands.
+    """
+    from pareto import storages
+
+    storages.exists(storage)  # a wrong URL is said at once, before torch is loaded
+
+    from pareto.cli.output import print_csv, print_json, result_console
+    from pareto.cli.progress import ProgressDisplay
+    from pareto.experiment import arm_of_trial
+    from pareto.export import results_folder, write_sweep
+    from pareto.sweep import Sweep, arms, parse_setting, parse_sweep, sweep_summary
+
+    definition = find_problem(study, storage, seed, data_dir)
+    definition = definition.with_method(method or definition.method["name"])
+    swept = parse_sweep(vary)
+    start = None if trial is None else arm_of_trial(trial, storage)
+    experiment = arms(definition, swept, dict(map(parse_setting, settings)), start)
+    display = ProgressDisplay(quiet)
+    folder = results_folder(f"{definition.name}-sweep")
+    results = perform(definition, "sweep", experiment, display, storage=storage, **flags)
+    found = Sweep.of(swept, results)
+    if results.repeats:
+        if form == "json":
+            print_json(sweep_summary(found))
+        elif form == "csv":
+            print_csv(found.table())
+        else:
+            result_console.print(_table(found))
+            result_console.print(_trend_table(found))
+        display.announce(f"wrote {', '.join(map(str, write_sweep(found, folder)))}")
+    end(results, [point.label for point in found.points])
+
+
+def _table(found: "Sweep") -> "Table":
+    from pareto.cli.output import plain_table
+
+    table = plain_table(f"{found.name}: mean ± standard deviation of {found.repeats} repeat(s)")
+    for levels in found.swept:
+        table.add_column(levels.name, justify="right", no_wrap=True)
+    table.add_column("runs\n", justify="right", no_wrap=True)
+    for column in ("TA %\n↑", "FRM\n↑", "RTE s\n↓", "FA %\n", "RA %\n", "MIA %\n"):
+        table.add_column(column, justify="right", no_wrap=True)
+    forms = {"ta": ".2f", "frm": ".3f", "rte": ".3f", "fa": ".2f", "ra": ".2f", "mia": ".2f"}
+    for point in found.points:
+        figures = [
+            f"{point.mean[name]:{form}} ± {point.sd[name]:{form}}" if point.runs else ""
+            for name, form in forms.items()
+        ]
+        at = (f"{value:g}" for value in point.at.values())
+        table.add_row(*at, str(len(point.runs)), *figures)
+    return table
+
+
+def _trend_table(found: "Sweep") -> "Table":
+    from pareto.cli.output import plain_table
+
+    table = plain_table(f"Spearman's rank correlation with {found.swept[0].name} (two-sided p)")
+    for levels in found.swept[1:]:
+        table.add_column(levels.name, justify="right", no_wrap=True)
+    for column in ("", "of the levels' means", "of all runs"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for trend in found.trends():
+        table.add_row(
+            *(f"{value:g}" for value in trend.beside.values()),
+            trend.figure.upper(),
+            _correlation(trend.of_means, trend.p_of_means),
+            _correlation(trend.of_runs, trend.p_of_runs),
+        )
+    return table
+
+
+def _correlation(value: float | None, p: float | None) -> str:
+    return "none" if value is None else f"{value:+.2f} ({p:.2g})"

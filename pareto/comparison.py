@@ -1,0 +1,181 @@
+"""Comparing methods: who takes part, and the table that comes of it (ConMU, Tables 1 and 4)."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from objectives.frm import Metrics, frm_score
+from pareto.experiment import Arm, Results
+from studies import Definition
+from unlearn.errors import InputError
+from unlearn.methods import METHODS
+from unlearn.methods.conmu import ConMUConfig
+
+OMP = "+omp"
+OMP_RATE = ConMUConfig().pruning_rate
+FIGURES = ("ta", "fa", "ra", "mia", "frm", "rte")
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """An arm of a comparison, by the name that the table gives it."""
+
+    label: str
+    arm: Arm
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: means and standard deviations over the repeats.
+
+    Attributes:
+        repeats: how many are complete; the rest of the row is empty where there is none.
+        runs: the figures that the means are taken over.
+        mean, sd: of `ta`, `fa`, `ra`, `mia` (percent), `rte` (seconds), `frm`, where known. The
+            standard deviation of a single repeat is 0.
+        gap: difference of the means of `ta`, `fa`, `ra`, `mia` to the retrained models'.
+        frm_of_means: FRM of the mean figures against the retrained models' mean figures, which is
+            what a table of means allows to compute; `mean["frm"]` is the mean of the repeats' FRM.
+        rte_share: `rte` as a share of retraining's.
+    """
+
+    label: str
+    repeats: int
+    runs: Sequence[Mapping[str, float]]
+    mean: Mapping[str, float]
+    sd: Mapping[str, float]
+    gap: Mapping[str, float] = field(default_factory=dict)
+    frm_of_means: float | None = None
+    rte_share: float | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The whole table.
+
+    Attributes:
+        retrained: the retrained models that the others are measured against; their `frm` is the
+            ceiling.
+        original: θ_o.
+        rows: the contestants, in the order given.
+    """
+
+    name: str
+    retrained: Row
+    original: Row
+    rows: Sequence[Row]
+
+    @property
+    def lines(self) -> list[Row]:
+        """The table from top to bottom."""
+        return [self.retrained, self.original, *self.rows]
+
+    def table(self) -> list[dict[str, Any]]:
+        """The lines, flat."""
+        return [_flat(row) for row in self.lines]
+
+
+def contestant(text: str, definition: Definition) -> Contestant:
+    """A method by name; `+omp` prunes θ_o before it (ConMU does so anyway).
+
+    Its configuration is what the definition says of it, and otherwise the first known one.
+
+    Raises:
+        InputError: there is no such method, or it cannot be pruned.
+    """
+    name, pruned = text.removesuffix(OMP), text.endswith(OMP)
+    if name not in METHODS or (name == "conmu" and pruned):
+        known = [method + suffix for method in METHODS for suffix in ("", OMP)]
+        known.remove(f"conmu{OMP}")
+        raise InputError(f"there is no method {text!r}", f"use some of {', '.join(known)}")
+    chosen = definition.with_method(name)
+    points = chosen.starting_points()
+    config = asdict(chosen.config(points[0] if points else {}))
+    if name != "conmu":
+        config["pruning_rate"] = chosen.fixed.get("pruning_rate", OMP_RATE) if pruned else 0.0
+    return Contestant(text, Arm(name, config))
+
+
+def tabulate(labels: Sequence[str], results: Results) -> Comparison:
+    """The table of an experiment's results, of which at least one repeat was begun.
+
+    Args:
+        labels: of the experiment's arms, in their order.
+    """
+    notes = list(results.repeats.values())
+    references = [note["reference"] for note in notes]
+    models = [run for reference in references for run in reference["runs"]]
+    columns = {
+        **_columns(models),
+        # Of these, each repeat has one.
+        "frm": [reference["ceiling"] for reference in references],
+        "rte": [reference["seconds"] for reference in references],
+    }
+    retrained = _row("retrained models", models, columns, len(notes))
+    originals = [note["original"] for note in notes]
+    rows = [
+        _measured(_row(label, runs := list(of.values()), _columns(runs), len(of)), retrained)
+        for label, of in zip(labels, results.runs, strict=True)
+    ]
+    original = _row("original model", originals, _columns(originals), len(notes))
+    return Comparison(results.name, retrained, _measured(original, retrained), rows)
+
+
+def _columns(runs: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
+    """The values of each figure that all of the runs have."""
+    common = [name for name in FIGURES if runs and all(name in run for run in runs)]
+    return {name: [run[name] for run in runs] for name in common}
+
+
+def _row(
+    label: str,
+    runs: Sequence[Mapping[str, float]],
+    columns: Mapping[str, Sequence[float]],
+    repeats: int,
+) -> Row:
+    mean = {name: statistics.fmean(column) for name, column in columns.items()}
+    sd = {n: statistics.stdev(c) if len(c) > 1 else 0.0 for n, c in columns.items()}
+    return Row(label, repeats, runs, mean, sd)
+
+
+def _measured(row: Row, retrained: Row) -> Row:
+    """A row with what follows from its difference to the retrained models."""
+    if not row.repeats:
+        return row
+    return replace(
+        row,
+        gap={name: row.mean[name] - retrained.mean[name] for name in ("ta", "fa", "ra", "mia")},
+        frm_of_means=frm_score(_metrics(row.mean), _metrics(retrained.mean)),
+        rte_share=row.mean["rte"] / retrained.mean["rte"] if "rte" in row.mean else None,
+    )
+
+
+def _metrics(figures: Mapping[str, float]) -> Metrics:
+    return Metrics(fa=figures["fa"], ra=figures["ra"], mia=figures["mia"])
+
+
+def comparison_summary(comparison: Comparison) -> dict[str, Any]:
+    """A comparison as JSON; `runs` of each row are the figures of its repeats."""
+    return {
+        "study": comparison.name,
+        "rows": [
+            {**_flat(row), "runs": [dict(run) for run in row.runs]} for row in comparison.lines
+        ],
+    }
+
+
+def _flat(row: Row) -> dict[str, Any]:
+    """A row's means, standard deviations and what follows from them, by name."""
+    columns: dict[str, Any] = {"method": row.label, "repeats": row.repeats}
+    for name in FIGURES:
+        if name in row.mean:
+            columns[name] = row.mean[name]
+            columns[f"{name}_sd"] = row.sd[name]
+        if name in row.gap:
+            columns[f"{name}_gap"] = row.gap[name]
+    if row.frm_of_means is not None:
+        columns["frm_of_means"] = row.frm_of_means
+    if row.rte_share is not None:
+        columns["rte_share"] = row.rte_share
+    return columns

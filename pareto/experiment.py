@@ -1,0 +1,268 @@
+"""Experiments: given configurations, each run on several draws of the same problem.
+
+A search proposes what it runs; here it is known beforehand. Every repeat has a seed of its own: its
+own forget request (unless that lists its samples), its own θ_o (unless that is given) and its own
+retrained models; all configurations of a repeat share them, so that they differ in nothing else.
+Nothing is taken from one run to another, and the cost (RTE) is the stopwatch's: each run has its
+device to itself.
+"""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter
+
+from pareto import storages
+from pareto.devices import use_one_thread
+from pareto.engines import Announce, Engine
+from pareto.engines.settings import EngineSettings
+from pareto.ledger import Ledger, StudyKind
+from pareto.outcome import Failure, Outcome, Ticket
+from pareto.places import Place, absolute
+from pareto.plans import Cell, CellPlan, cell_key
+from pareto.preparation import Material, Prepared, open_workspace, prepare
+from pareto.progress import Progress
+from pareto.search_loop import find_definition
+from pareto.study import COMMANDS, open_study
+from pareto.trial import TrialRunner
+from pareto.trial_feed import TrialFeed
+from studies import Definition
+from studies.defaults import MAX_FAILURES, WORKSPACE
+from unlearn.errors import InputError
+from unlearn.methods import METHODS, Method
+from unlearn.problem import Problem
+from unlearn.pruning import prune
+from unlearn.selection import bound_that_keeps, el2n
+
+RUNTIME = "measured"
+KEEP = "keep"
+"""A derived parameter of ConMU: the share of D_f and of D_r that symmetric z-bounds keep."""
+
+Metrics = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A method with its whole configuration, as JSON can hold it.
+
+    Attributes:
+        config: every field of the method's config; `keep` may stand in for ConMU's z-bounds.
+    """
+
+    method: str
+    config: Mapping[str, Any]
+
+    def cell(self, repeat: int) -> Cell:
+        """Its run in one repeat."""
+        return {"method": self.method, "config": dict(self.config), "repeat": repeat}
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a storage knows of an experiment.
+
+    Attributes:
+        name: of its study in the storage.
+        repeats: of each repeat that was begun, the figures of θ_o (`original`) and of the retrained
+            models (`reference`), as in `Study`.
+        runs: for each arm, in the order given, its complete runs' figures, by repeat.
+        failures: for each arm, why a run of it failed last, by repeat; only of those not complete.
+        interrupted: whether there was more to run.
+    """
+
+    name: str
+    repeats: Mapping[int, Mapping[str, Any]]
+    runs: Sequence[Mapping[int, Metrics]]
+    failures: Sequence[Mapping[int, str]]
+    interrupted: bool
+
+
+def arm_of_trial(text: str, storage: str) -> Arm:
+    """A configuration that a search has found, `STUDY:NUMBER`.
+
+    Raises:
+        InputError: there is no such study, or no such complete trial.
+    """
+    study_name, _, number = text.rpartition(":")
+    if not study_name or not number.isdecimal():
+        raise InputError(f"{text!r} names no trial", "give STUDY:NUMBER, such as digits:141")
+    trial = open_study(study_name, storage).complete_trial(int(number))
+    definition = find_definition(study_name, storage)
+    return Arm(definition.unlearning.name, asdict(definition.config(trial.params)))
+
+
+def run_experiment(
+    definition: Definition,
+    kind: StudyKind,
+    arms: Sequence[Arm],
+    repeats: int,
+    *,
+    storage: str = storages.DEFAULT_URL,
+    settings: EngineSettings | None = None,
+    workspace: str = WORKSPACE,
+    max_failures: int = MAX_FAILURES,
+    announce: Announce = lambda _message: None,
+    on_progress: Callable[[Progress], None] = lambda _progress: None,
+) -> Results:
+    """Run what is missing of an experiment, and read all of it from the storage.
+
+    It is kept as a study called `<definition>-<kind>`, in which every run is a trial: whatever
+    happens, to call this again goes on from there. Other arms or more repeats are added to it.
+
+    A comparison is scored on the report half of the test data: configurations that a search has
+    found were chosen by the other one, which serves everything that something is chosen by.
+
+    Args:
+        kind: `comparison` or `sweep`.
+
+    Raises:
+        InputError, EngineError, StorageError, OnlyFailures, KeyboardInterrupt: as in `search`.
+    """
+    settings = settings or EngineSettings()
+    settings.check(RUNTIME)
+    Place(workspace).check()
+    _refuse_long_proxies(definition, arms)
+    material = Material.load(definition)
+    ledger = _open_ledger(
+        material, kind, storages.connect(storage, writable=True, announce=announce)
+    )
+    plans = {
+        repeat: CellPlan(ledger, [arm.cell(repeat) for arm in arms], material.repeated(repeat).seed)
+        for repeat in range(repeats)
+    }
+    keys = {cell_key(arm.cell(repeat)) for arm in arms for repeat in range(repeats)}
+    missing = [repeat for repeat, plan in plans.items() if not plan.carried_out]
+
+    def report_progress() -> None:
+        done = sum(key in keys for key in _complete(ledger))
+        on_progress(Progress(done, len(keys), f"{repeats} repeats of {len(arms)} configurations"))
+
+    if missing:
+        announce(material.describe())
+        with settings.opened(RUNTIME) as engine:
+            for repeat in missing:
+                announce(f"repeat {repeat + 1} of {repeats}")
+                prepared = _prepare(
+                    ledger, engine, material.repeated(repeat), kind, absolute(workspace), announce
+                )
+                feed = TrialFeed(ledger, plans[repeat], max_failures, report_progress)
+                with feed.stop.on_signals(), feed.leases_renewed():
+                    engine.run(feed, partial(_make_runner, prepared))
+                feed.raise_if_only_failures("mend the cause, and run the same command again")
+                if feed.stop.requested:
+                    break
+                feed.settle()
+    interrupted = not all(plan.carried_out for plan in plans.values())
+    return _read(ledger, arms, repeats, interrupted)
+
+
+def _refuse_long_proxies(definition: Definition, arms: Sequence[Arm]) -> None:
+    delta, epochs = max(arm.config.get("delta", 0) for arm in arms), definition.recipe.epochs
+    if delta > epochs:
+        raise InputError(
+            f"delta is {delta}, beyond recipe.epochs ({epochs}), which the proxy's schedule is"
+            " made for",
+            "use a lower delta, or more epochs in the definition's recipe",
+        )
+
+
+def _open_ledger(material: Material, kind: StudyKind, storage: Any) -> Ledger:
+    name = f"{material.definition.name}-{COMMANDS[kind]}"
+    of_search = ("method.", "space.", "objectives.runtime")
+    identity = {k: v for k, v in material.identity().items() if not k.startswith(of_search)}
+    return Ledger.open(
+        storage,
+        {**material.definition.model_dump(mode="json"), "name": name},
+        {**identity, "name": name, "kind": kind},
+        distributions={},
+        sampler=None,
+    )
+
+
+def _prepare(
+    ledger: Ledger,
+    engine: Engine,
+    material: Material,
+    kind: StudyKind,
+    place: str,
+    announce: Announce,
+) -> Prepared:
+    """Make what the runs of a repeat share; what they are measured by is decided once."""
+    prepared = engine.call(partial(_prepare_on, material, kind, place), announce)
+    key = _note_key(material.repeat)
+    if ledger.note(key) is None:
+        figures = {
+            "original": prepared.original_figures.as_dict(),
+            "reference": prepared.reference.as_dict(),
+        }
+        ledger.set_note(key, figures)
+    return prepared.with_reference(ledger.note(key)["reference"])
+
+
+def _prepare_on(
+    material: Material, kind: StudyKind, place: str, device: torch.device, announce: Announce
+) -> Prepared:
+    use_one_thread()
+    test = material.report if kind == "comparison" else material.search
+    workspace = open_workspace(material, place, announce)
+    with workspace.lock():
+        prepared = prepare(material, test, workspace, device, announce, share_work=False)
+    if device.type == "cuda":
+        torch.cuda.empty_cache()  # what training took is for the workers now
+    return prepared
+
+
+def _make_runner(prepared: Prepared, device: torch.device) -> Callable[[Ticket], Outcome | Failure]:
+    use_one_thread()
+    return TrialRunner(prepared, device, configure=configure).run
+
+
+def configure(problem: Problem, cell: Cell) -> tuple[Method, Any]:
+    """The method of a cell and its config; `keep` becomes z-bounds, by the scores of θ_o."""
+    method, fields = METHODS[cell["method"]], dict(cell["config"])
+    share = fields.pop(KEEP, None)
+    if share is not None:
+        pruned = copy.deepcopy(problem.original)
+        prune(pruned, fields["pruning_rate"])
+        for part, samples in (("forget", problem.forget), ("retain", problem.retain)):
+            bound = bound_that_keeps(el2n(pruned, samples), share)
+            fields |= {f"{part}_z1": bound, f"{part}_z2": bound}
+    return method, TypeAdapter(method.config).validate_python(fields)
+
+
+def _note_key(repeat: int | None) -> str:
+    return f"repeat-{repeat}"
+
+
+def _complete(ledger: Ledger) -> dict[str, Metrics]:
+    """The figures of complete runs, by the key of their cell; of two runs of a cell, the first."""
+    found: dict[str, Metrics] = {}
+    for trial in ledger.trials():
+        if trial.state == "complete":
+            found.setdefault(cell_key(trial.params), trial.metrics)
+    return found
+
+
+def _read(ledger: Ledger, arms: Sequence[Arm], repeats: int, interrupted: bool) -> Results:
+    complete = _complete(ledger)
+    reasons = {
+        cell_key(trial.params): trial.reason or ""
+        for trial in ledger.trials()
+        if trial.state == "failed"
+    }
+    keys = [{repeat: cell_key(arm.cell(repeat)) for repeat in range(repeats)} for arm in arms]
+    notes = {repeat: ledger.note(_note_key(repeat)) for repeat in range(repeats)}
+    return Results(
+        ledger.name,
+        {repeat: note for repeat, note in notes.items() if note is not None},
+        [{r: complete[key] for r, key in of.items() if key in complete} for of in keys],
+        [
+            {r: reasons[key] for r, key in of.items() if key in reasons and key not in complete}
+            for of in keys
+        ],
+        interrupted,
+    )
