@@ -206,14 +206,23 @@ class Ledger:
             return None
         trial = self._study.ask(self._distributions)
         number, trial_id = trial.number, trial._trial_id
+        self._mine[number] = _Mine(trial_id, trial.params, trial.user_attrs.get("attempt", 1))
+        ticket = Ticket(number, dict(trial.params), derive_seed(study_seed, "trial", number))
         counts = _counts(self._frozen())
         if counts.complete + counts.running > budget:
-            self._storage.set_trial_user_attr(trial_id, "lease", None)
-            self._storage.set_trial_state_values(trial_id, TrialState.WAITING)
-            self._last_look = None
+            self.put_back(ticket)
             return None
-        self._mine[number] = _Mine(trial_id, trial.params, trial.user_attrs.get("attempt", 1))
-        return Ticket(number, dict(trial.params), derive_seed(study_seed, "trial", number))
+        return ticket
+
+    def put_back(self, ticket: Ticket) -> None:
+        """Let somebody else have a trial that was not begun."""
+        if not self._distributions:  # an experiment begins its cells anew
+            self.fail(ticket, Failure("not begun", lost=True))
+            return
+        trial_id = self._mine.pop(ticket.number).trial_id
+        self._storage.set_trial_user_attr(trial_id, "lease", None)
+        self._storage.set_trial_state_values(trial_id, TrialState.WAITING)
+        self._last_look = None
 
     def start(self, cell: Mapping[str, Any], seed: int) -> Ticket:
         """Begin a trial of an experiment, which nobody has to propose.

@@ -68,6 +68,9 @@ class TrialFeed:
             self._reasons.clear()
         self._on_report()
 
+    def put_back(self, ticket: Ticket) -> None:
+        self._ledger.put_back(ticket)
+
     def settle(self) -> None:
         """See to it that no trial of a dead driver is left running."""
         while self._ledger.take_over_lost()[1]:

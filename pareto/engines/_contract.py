@@ -25,7 +25,10 @@ class TrialSource(Protocol):
         """The next trial to run; None if there is none at the moment."""
 
     def report(self, ticket: Ticket, result: Outcome | Failure) -> None:
-        """Hand in what came of a ticket; every ticket is reported exactly once."""
+        """Hand in what came of a ticket; every ticket is reported or put back, exactly once."""
+
+    def put_back(self, ticket: Ticket) -> None:
+        """Hand in a ticket that was not begun."""
 
 
 class Engine(Protocol):

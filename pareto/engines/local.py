@@ -61,7 +61,8 @@ class SerialEngine:
 class PoolEngine:
     """Trials in spawned processes, one at a time in each.
 
-    A worker that dies takes its trial with it, which is reported as lost, and is replaced.
+    A worker that dies takes its trial with it, which is reported as lost, and is replaced. While
+    all of them are at work, the next ticket is asked for, so that none has to wait for it.
     """
 
     def __init__(self, devices: Sequence[torch.device]) -> None:
@@ -72,6 +73,7 @@ class PoolEngine:
         self.workers = len(devices)
         self._devices = devices
         self._failed_starts = 0
+        self._reserve: Ticket | None = None
 
     def call(self, work: Callable[[torch.device, Announce], T], announce: Announce) -> T:
         return work(self._devices[0], announce)
@@ -87,6 +89,7 @@ class PoolEngine:
             for worker in workers:
                 if worker.ticket is not None:
                     source.report(worker.ticket, INTERRUPTED)
+            self._put_back_reserve(source)
             raise
         finally:
             for worker in workers:
@@ -97,19 +100,33 @@ class PoolEngine:
     def _run(self, source: TrialSource, workers: list["_Worker"]) -> None:
         while True:
             finished = source.finished
-            if finished and all(worker.ticket is None for worker in workers):
-                return
+            if finished:
+                self._put_back_reserve(source)
+                if all(worker.ticket is None for worker in workers):
+                    return
             for worker in workers:
                 if not finished and worker.is_idle:
-                    worker.start(source.next())
+                    worker.start(self._next(source))
             awaited = [worker.connection for worker in workers if not worker.is_idle]
             if not awaited:
                 time.sleep(POLL_SECONDS)
                 continue
-            ready = wait(awaited, timeout=POLL_SECONDS)
+            ready = wait(awaited, timeout=0)
+            if not ready and not finished and self._reserve is None:
+                self._reserve = source.next()
+            ready = ready or wait(awaited, timeout=POLL_SECONDS)
             for position, worker in enumerate(workers):
                 if worker.connection in ready:
                     self._receive(source, workers, position)
+
+    def _next(self, source: TrialSource) -> Ticket | None:
+        ticket, self._reserve = self._reserve, None
+        return source.next() if ticket is None else ticket
+
+    def _put_back_reserve(self, source: TrialSource) -> None:
+        if self._reserve is not None:
+            source.put_back(self._reserve)
+            self._reserve = None
 
     def _receive(self, source: TrialSource, workers: list["_Worker"], position: int) -> None:
         """Take in one message of a worker, or its death."""
@@ -129,6 +146,8 @@ class PoolEngine:
         if worker.ticket is not None:
             ticket, worker.ticket = worker.ticket, None
             self._failed_starts = 0  # it is not that none can work
+            if self._reserve is not None and not source.finished:
+                worker.start(self._next(source))
             source.report(ticket, message)
         elif isinstance(message, Failure):
             raise EngineError(f"a worker could not start: {message.reason}", REMEDY)

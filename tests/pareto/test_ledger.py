@@ -203,3 +203,10 @@ def test_processes_at_once_share_the_budget_exactly(tmp_path: Path) -> None:
     assert sum(ran) == 12
     assert states(connect(url)).count("COMPLETE") == 12
     assert "RUNNING" not in states(connect(url))
+
+
+def test_a_trial_that_is_put_back_is_the_next_one_asked_for(ledger: Ledger) -> None:
+    ticket = ask(ledger)
+    ledger.put_back(ticket)
+    assert ledger.counts() == Counts(complete=0, failed=0, running=0)
+    assert ask(ledger) == ticket

@@ -30,6 +30,9 @@ def run_trial(ticket: Ticket) -> Outcome | Failure:
             os.kill(os.getpid(), signal.SIGKILL)
         case ["wait"]:
             time.sleep(60)
+        case ["wait", folder]:
+            (Path(folder) / str(ticket.number)).touch()
+            time.sleep(60)
         case ["meet", folder]:
             return meet(ticket, Path(folder))
     return Outcome({"ta": 1.0, "frm": 0.5, "rte": 1.0}, {"ran": ticket.number, "pid": os.getpid()})
@@ -66,11 +69,17 @@ def make_runner_on_devices(device: torch.device) -> RunTrial:
 
 @dataclass
 class ListedTrials:
-    """A source that gives these tickets; None stands for a moment without one."""
+    """A source that gives these tickets; None stands for a moment without one.
+
+    Attributes:
+        out: how many tickets are neither reported nor put back.
+    """
 
     tickets: deque[Ticket | None]
     results: list[tuple[Ticket, Outcome | Failure]] = field(default_factory=list)
     on_next: Callable[[], None] = lambda: None
+    out: int = 0
+    stopped: bool = False
 
     @classmethod
     def of(cls, *tasks: str | None) -> "ListedTrials":
@@ -83,14 +92,21 @@ class ListedTrials:
 
     @property
     def finished(self) -> bool:
-        return not self.tickets
+        return self.stopped or (not self.tickets and not self.out)
 
     def next(self) -> Ticket | None:
         self.on_next()
-        return self.tickets.popleft() if self.tickets else None
+        ticket = self.tickets.popleft() if self.tickets else None
+        self.out += ticket is not None
+        return ticket
 
     def report(self, ticket: Ticket, result: Outcome | Failure) -> None:
+        self.out -= 1
         self.results.append((ticket, result))
+
+    def put_back(self, ticket: Ticket) -> None:
+        self.out -= 1
+        self.tickets.appendleft(ticket)
 
     @property
     def reported(self) -> list[int]:

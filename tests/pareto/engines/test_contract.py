@@ -4,7 +4,9 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -45,14 +47,21 @@ def test_a_finished_source_is_asked_for_nothing(engine: Engine) -> None:
     assert source.results == []
 
 
-def test_an_interrupt_reports_what_runs_as_lost_and_leaves_no_process(engine: Engine) -> None:
-    source = ListedTrials.of("wait", "wait", "wait", "wait")
-    interrupt = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
-    source.on_next = lambda: None if interrupt.ident else interrupt.start()
-    given = len(source.tickets)
+def test_an_interrupt_reports_what_runs_as_lost_and_leaves_no_process(
+    engine: Engine, tmp_path: Path
+) -> None:
+    source = ListedTrials.of(*[f"wait in {tmp_path}"] * 4)
+
+    def interrupt_once_a_trial_runs() -> None:
+        while not any(tmp_path.iterdir()):
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt_once_a_trial_runs, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
         engine.run(source, make_runner)
-    given -= len(source.tickets)
+    given = 4 - len(source.tickets)
     assert given > 0
     assert [result for _, result in source.results] == [Failure("interrupted", lost=True)] * given
+    assert source.out == 0
     assert multiprocessing.active_children() == []

@@ -121,6 +121,33 @@ def drive(pids: "SimpleQueue[list[int]]") -> None:
     PoolEngine([CPU, CPU]).run(source, make_runner)
 
 
+def test_the_next_ticket_is_asked_for_while_all_workers_work(tmp_path: Path) -> None:
+    source = ListedTrials.of(f"meet in {tmp_path}", "run")
+
+    def meet_the_first() -> None:
+        if len(source.tickets) == 1:
+            (tmp_path / "next").touch()
+
+    source.on_next = meet_the_first
+    PoolEngine([CPU]).run(source, make_runner)
+    assert isinstance(source.result(0), Outcome)
+
+
+def test_a_ticket_that_was_asked_for_too_early_is_put_back(tmp_path: Path) -> None:
+    source = ListedTrials.of(f"meet in {tmp_path}", "run", "run")
+
+    def stop_once_the_first_runs() -> None:
+        if len(source.tickets) == 2:
+            source.stopped = True
+            (tmp_path / "next").touch()
+
+    source.on_next = stop_once_the_first_runs
+    PoolEngine([CPU]).run(source, make_runner)
+    assert source.reported == [0]
+    assert [ticket and ticket.number for ticket in source.tickets] == [1, 2]
+    assert source.out == 0
+
+
 def test_workers_leave_when_their_driver_is_killed() -> None:
     pids = CONTEXT.SimpleQueue()
     driver = CONTEXT.Process(target=drive, args=(pids,))
