@@ -178,6 +178,7 @@ def apply_request(
             found=origin.trial is not None,
             validated=origin.validation is not None,
             earlier=earlier,
+            flags=unlearned.flags,
         ),
         "chain": list(earlier.links),
         "earlier_positions": list(earlier.positions),

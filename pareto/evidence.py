@@ -129,6 +129,7 @@ def plain_words(
     found: bool,
     validated: bool,
     earlier: Earlier,
+    flags: Sequence[str] = (),
 ) -> dict[str, list[str]]:
     """What the figures show and what they do not, for readers who are no specialists.
 
@@ -139,6 +140,7 @@ def plain_words(
         found: whether the configuration is known to be the outcome of a search.
         validated: whether its figures on untouched data are part of the record.
         earlier: the requests before this one.
+        flags: of what the method has done, see `unlearn.problem.Unlearned`.
     """
     shows = [
         f"On the samples to be forgotten the model was right on {before['fa']:.2f} % before and is"
@@ -157,6 +159,12 @@ def plain_words(
             " trained on."
         )
     does_not = [*(_OF_RETRAINING if retrained else _OF_UNLEARNING), *_OF_EITHER]
+    if "empty_selection" in flags:
+        does_not.insert(
+            0,
+            "It shows no forgetting at all: the configuration selected no sample, so that the"
+            " method took no step. The weights are those from before, but for pruning.",
+        )
     if not given:
         does_not.append(
             "The model was made by the same program, as the study says, and not handed in: another"

@@ -81,7 +81,7 @@ def save_checkpoint(
         InputError: the file cannot be written.
     """
     metadata = {"mean": json.dumps(list(mean)), "std": json.dumps(list(std)), **notes}
-    content = save(on_cpu(state), metadata)
+    content = _with_header_in_order(save(on_cpu(state), metadata))
     draft = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         draft.write_bytes(content)
@@ -141,6 +141,16 @@ def on_cpu(state: Mapping[str, Tensor]) -> StateDict:
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, tensor in state.items()
     }
+
+
+def _with_header_in_order(content: bytes) -> bytes:
+    """safetensors writes metadata in any order, so that equal content had files that differ."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # the tensors behind it stay aligned
+    return len(text).to_bytes(8, "little") + text + content[end:]
 
 
 def _from_safetensors(file: Path, content: bytes) -> Checkpoint:

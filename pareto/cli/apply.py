@@ -149,17 +149,18 @@ def apply(
 def _from_study(
     name: str | None, storage: str, number: int | None, conditions: list[str], prefer: str
 ) -> "tuple[Definition, Arm, Origin]":
+    import studies
     from pareto.application import Origin
-    from pareto.experiment import arm_of_trial
-    from pareto.search_loop import find_definition
+    from pareto.experiment import Arm
     from pareto.study import open_study
 
     study = open_study(name, storage)
     if number is None:
         number = study.pick(conditions, prefer).trial.number
-    arm = arm_of_trial(f"{study.name}:{number}", storage)
-    origin = Origin(study.name, number, study.validation(number))
-    return find_definition(study.name, storage), arm, origin
+    trial = study.complete_trial(number)
+    definition = studies.validate(dict(study.definition), f"the study {study.name!r}")
+    arm = Arm(definition.unlearning.name, asdict(definition.config(trial.params)))
+    return definition, arm, Origin(study.name, number, study.validation(number))
 
 
 def _from_file(file: Path, study: str | None, storage: str) -> "tuple[Definition, Arm, Origin]":
@@ -191,6 +192,10 @@ def _whole_arm(method: str, config: Mapping[str, Any]) -> "Arm":
 
     if method not in METHODS:
         raise InputError(f"no method is called {method!r}", f"use one of {', '.join(METHODS)}")
+    known = METHODS[method].config.__dataclass_fields__
+    for name in config:
+        if name not in known:
+            raise InputError(f"{name!r} is no parameter of {method}", f"use {', '.join(known)}")
     try:
         whole = TypeAdapter[Any](METHODS[method].config).validate_python(dict(config))
     except ValidationError as error:

@@ -124,6 +124,7 @@ def _print(study: "Study", chosen: "Pick", form: str) -> None:
         *(f"  {_sentence(judgement)}" for judgement in chosen.judgements),
         "  " + ", ".join(f"{name}={value}" for name, value in chosen.trial.params.items()),
         f"Replay it, and see it on data the search never saw: {_replay_command(study, chosen)}",
+        f"Carry out a request with it: {_apply_command(study, chosen)}",
     ]
     for line in lines:
         result_console.print(line, highlight=False, soft_wrap=True)
@@ -131,6 +132,11 @@ def _print(study: "Study", chosen: "Pick", form: str) -> None:
 
 def _replay_command(study: "Study", chosen: "Pick") -> str:
     return study_command("validate", study.name, study.storage, "--trial", chosen.trial.number)
+
+
+def _apply_command(study: "Study", chosen: "Pick") -> str:
+    number = chosen.trial.number
+    return study_command("apply", study.name, study.storage, "--trial", number, "--forget", "FILE")
 
 
 def _judgement(judgement: "Judgement") -> dict[str, object]:

@@ -18,6 +18,7 @@ from pareto.engines import SerialEngine
 from pareto.ledger import Ledger
 from pareto.preparation import Material, Prepared
 from tests.pareto import cheap
+from tests.pareto.experiments import arm
 from tests.pareto.home import Home, open_ledger, tiny
 from tests.pareto.servers import Servers
 
@@ -78,6 +79,15 @@ def finished(tiny_study: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Home
     """A home with a finished search of `TRIALS` trials. Not to be changed."""
     home = tiny_study.home.copy(tmp_path_factory.mktemp("finished"))
     home.search(TRIALS)
+    return home
+
+
+@pytest.fixture(scope="session")
+def compared(finished: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """The same, with a comparison and a sweep of one run each. Not to be changed."""
+    home = finished.copy(tmp_path_factory.mktemp("compared"))
+    home.experiment("comparison", [arm("ga")], 1)
+    home.experiment("sweep", [arm("conmu", epochs=1)], 1)
     return home
 
 
