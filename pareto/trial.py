@@ -86,10 +86,10 @@ class TrialRunner:
         return failure
 
     def _run(self, ticket: Ticket) -> Outcome:
-        started = time.perf_counter()
         method, config = self._configure(self._problem, ticket.params)
         if self._unit_times is None:
             self._warm_up(method, config)
+        started = time.perf_counter()
         stopwatch = Stopwatch(self._device)
         unlearned = method.unlearn(self._problem, config, ticket.seed, stopwatch, self._precomputed)
         figures = evaluate(unlearned.model, self._sets, self._definition.objectives.attack)

@@ -125,10 +125,10 @@ def _table(found: "Sweep") -> "Table":
 def _trend_table(found: "Sweep") -> "Table":
     from pareto.cli.output import plain_table
 
-    table = plain_table(f"Spearman's rank correlation with {found.swept[0].name} (two-sided p)")
+    table = plain_table(f"Spearman's ρ with {found.swept[0].name}")
     for levels in found.swept[1:]:
         table.add_column(levels.name, justify="right", no_wrap=True)
-    for column in ("", "of the levels' means", "of all runs"):
+    for column in ("", "of the levels' means (p)", "of all runs (p)"):
         table.add_column(column, justify="right", no_wrap=True)
     for trend in found.trends():
         table.add_row(

@@ -18,6 +18,7 @@ from pareto import storages
 from pareto.ledger import MAX_ATTEMPTS, Ledger
 from pareto.outcome import Failure, Outcome, Ticket
 from pareto.plans import Cell, CellPlan, cell_key
+from tests.pareto.experiments import times_complete
 from tests.pareto.processes import CONTEXT, run_at_once, start
 
 NAME, SEED = "cheap-compare", 11
@@ -69,11 +70,9 @@ def states(storage: BaseStorage) -> list[str]:
     return [trial.state.name for trial in study.get_trials()]
 
 
-def times_complete(storage: BaseStorage) -> Counter[str]:
-    """How often each cell is complete, by its key, as Optuna itself reads it."""
-    trials = optuna.load_study(study_name=NAME, storage=storage).get_trials()
-    complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
-    return Counter(cell_key(trial.user_attrs["cell"]) for trial in complete)
+def complete(storage: BaseStorage) -> Counter[str]:
+    """How often each cell is complete, as Optuna itself reads it."""
+    return times_complete(optuna.load_study(study_name=NAME, storage=storage).get_trials())
 
 
 ONCE = Counter(map(cell_key, CELLS))
@@ -83,7 +82,7 @@ ONCE = Counter(map(cell_key, CELLS))
 def test_every_cell_is_run_once_in_the_order_given(kind: str, tmp_path: Path) -> None:
     url = f"{kind}:///{tmp_path}/studies"
     assert carry_out(*new_plan(connect(url))) == CELLS
-    assert times_complete(connect(url)) == ONCE
+    assert complete(connect(url)) == ONCE
     again, _ = new_plan(connect(url))
     assert again.carried_out
     assert again.take() is None
@@ -108,7 +107,7 @@ def test_what_runs_is_waited_for(memory: BaseStorage) -> None:
 def test_cells_that_are_added_later_are_all_that_is_run_then(memory: BaseStorage) -> None:
     carry_out(*new_plan(memory, CELLS[:4]))
     assert carry_out(*new_plan(memory, CELLS[2:])) == CELLS[4:]
-    assert times_complete(memory) == ONCE
+    assert complete(memory) == ONCE
 
 
 words = st.text(max_size=4)
@@ -141,7 +140,7 @@ def test_drivers_in_turn_run_every_cell_once(
     for ledger, ticket in taken:
         ledger.complete(ticket, OUTCOME)
     assert all(plan.carried_out for plan, _ in drivers)
-    assert times_complete(memory) == ONCE
+    assert complete(memory) == ONCE
 
 
 def carry_out_in(url: str) -> list[Cell]:
@@ -152,9 +151,9 @@ def test_processes_at_once_carry_it_out_together(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/studies.db"
     open_ledger(connect(url))
     ran = run_at_once(carry_out_in, [url] * 3)
-    assert times_complete(connect(url)).keys() == ONCE.keys()
+    assert complete(connect(url)).keys() == ONCE.keys()
     # Two of them may begin a cell at the same moment: then both have run it.
-    assert Counter(cell_key(cell) for of in ran for cell in of) == times_complete(connect(url))
+    assert Counter(cell_key(cell) for of in ran for cell in of) == complete(connect(url))
     assert set(states(connect(url))) == {"COMPLETE"}
 
 
@@ -175,7 +174,7 @@ def test_a_new_plan_tries_a_failed_cell_again(memory: BaseStorage) -> None:
     again, ledger = new_plan(memory)
     assert not again.carried_out
     assert carry_out(again, ledger) == CELLS[:1]
-    assert times_complete(memory) == ONCE
+    assert complete(memory) == ONCE
 
 
 def test_a_cell_that_failed_elsewhere_is_tried_here(memory: BaseStorage) -> None:
@@ -210,6 +209,13 @@ def test_a_lost_cell_is_begun_again_but_not_for_ever(memory: BaseStorage) -> Non
     assert carry_out(*new_plan(memory, CELLS[:1])) == CELLS[:1]
 
 
+def test_a_cell_that_was_put_back_is_begun_again(memory: BaseStorage) -> None:
+    plan, ledger = new_plan(memory)
+    ledger.put_back(take(plan))
+    assert not plan.carried_out
+    assert carry_out(plan, ledger) == CELLS
+
+
 def test_losses_of_one_cell_do_not_count_against_another(memory: BaseStorage) -> None:
     plan, ledger = new_plan(memory)
     for _ in range(MAX_ATTEMPTS - 1):
@@ -239,7 +245,7 @@ def test_the_cell_of_a_killed_driver_is_taken_over(tmp_path: Path) -> None:
     plan, ledger = new_plan(connect(url))
     assert ledger.take_over_lost() == (1, 0)
     assert carry_out(plan, ledger) == CELLS[1:]
-    assert times_complete(connect(url)) == ONCE
+    assert complete(connect(url)) == ONCE
     assert states(connect(url)) == ["COMPLETE", "FAIL"] + ["COMPLETE"] * (len(CELLS) - 1)
 
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -15,6 +15,9 @@ from pareto.outcome import Failure, Outcome, Ticket
 from pareto.trial import TrialRunner
 from tests.pareto.conftest import Tiny
 from tests.pareto.home import tiny
+from unlearn.methods import Method
+from unlearn.problem import Precomputed, Problem, Unlearned
+from unlearn.stopwatch import Stopwatch, Work
 
 CPU = torch.device("cpu")
 PARAMS = {
@@ -191,3 +194,57 @@ def test_a_calibration_finds_no_negative_and_some_positive_prices(tiny_study: Ti
     units: list[UnitTime] = list(tiny_study.unit_times.values())
     assert all(unit.step >= 0 and unit.sample >= 0 for unit in units)
     assert all(unit.step + unit.sample > 0 for unit in units)
+
+
+class Recorded(NamedTuple):
+    """A method that writes down what it is run on, and takes no time otherwise."""
+
+    sizes: list[tuple[int, int]]
+
+    def unlearn(
+        self,
+        problem: Problem,
+        _config: object,
+        _seed: int,
+        stopwatch: Stopwatch,
+        _precomputed: Precomputed | None,
+    ) -> Unlearned:
+        self.sizes.append((len(problem.forget), len(problem.retain)))
+        with stopwatch.phase("prune", Work(1)):
+            return Unlearned(problem.original, {}, sizes={})
+
+
+@pytest.mark.parametrize("few", [20, 1000])
+def test_where_the_stopwatch_counts_a_method_is_run_on_few_samples_before_it_is_timed(
+    tiny_study: Tiny, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr("pareto.trial.WARM_UP_SAMPLES", few)
+    made = {name: Recorded([]) for name in ("a", "b")}
+
+    def configure(_problem: Problem, params: Mapping[str, Any]) -> tuple[Method, None]:
+        name = params["method"]
+        return Method(name, type(None), {}, (), made[name].unlearn), None
+
+    runner = TrialRunner(tiny_study.prepared, CPU, configure=configure)
+    for number, name in enumerate("aabab"):
+        result = runner.run(Ticket(number, {"method": name}, 1))
+        assert isinstance(result, Outcome)
+        assert result.run["phases"]["prune"]["work"]["steps"] == 1
+    sizes = len(tiny_study.material.partition.forget), len(tiny_study.material.partition.retain)
+    first = min(few, sizes[0]), min(few, sizes[1])
+    assert made["a"].sizes == [first, sizes, sizes, sizes]
+    assert made["b"].sizes == [first, sizes, sizes]
+
+
+def test_warming_up_changes_no_figure(tiny_study: Tiny, outcome: Outcome) -> None:
+    prepared = replace(tiny_study.prepared, precomputed=None)
+    warmed, calibrated = (
+        TrialRunner(prepared, CPU),
+        TrialRunner(prepared, CPU, tiny_study.unit_times),
+    )
+    figures = []
+    for runner in (warmed, calibrated):
+        result = runner.run(Ticket(0, PARAMS, 1))
+        assert isinstance(result, Outcome)
+        figures.append({k: v for k, v in counted(result).items() if k != "rte"})
+    assert figures[0] == figures[1]

@@ -9,7 +9,10 @@ from tests.unlearn.small import CLASSES, linear, random_samples, with_batch_norm
 from unlearn.training import EVALUATION_BATCH, predict
 
 
-@pytest.mark.parametrize("count", [0, 1, EVALUATION_BATCH, 2 * EVALUATION_BATCH + 1])
+BATCH = EVALUATION_BATCH["cpu"]
+
+
+@pytest.mark.parametrize("count", [0, 1, BATCH, 2 * BATCH + 1])
 def test_predictions_are_the_answers_in_evaluation_mode(count: int) -> None:
     model, samples = with_batch_norm(), random_samples(count)
     predicted = predict(model, samples.images)

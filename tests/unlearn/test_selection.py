@@ -8,11 +8,12 @@ import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from unlearn.datasets import Samples
 from unlearn.problem import Problem
-from unlearn.selection import el2n, within_bounds
+from unlearn.selection import bound_that_keeps, el2n, within_bounds
 
 scores = st.lists(st.floats(0, 1.375, width=32), min_size=1, max_size=60)
 bounds = st.floats(0, 3)
@@ -114,3 +115,62 @@ def test_about_68_percent_of_normal_scores_lie_within_one_deviation() -> None:
     values = torch.randn(20_000, generator=torch.Generator().manual_seed(0))
     share: Tensor = within_bounds(values, 1.0, 1.0).double().mean()
     assert share == pytest.approx(0.6827, abs=0.015)
+
+
+# --- the bounds that keep a share
+
+
+def distances(values: list[float]) -> NDArray[np.float64]:
+    """From the mean, in standard deviations, in ascending order."""
+    exact = np.array(values, np.float64)
+    sorted_distances: NDArray[np.float64] = np.sort(np.abs(exact - exact.mean())) / exact.std()
+    return sorted_distances
+
+
+@given(scores, st.floats(0, 1))
+def test_a_bound_keeps_the_share_that_is_asked_for(values: list[float], share: float) -> None:
+    tensor, count = torch.tensor(values), round(share * len(values))
+    assume(np.std(np.array(values, np.float64)) > 1e-6)
+    # Samples that are equally far from the mean, but for the rounding, cannot be told apart.
+    steps = np.diff(np.concatenate([[0.0], distances(values), [np.inf]]))
+    assume(steps[count] > 1e-6)
+    bound = bound_that_keeps(tensor, share)
+    assert bound >= 0
+    assert int(within_bounds(tensor, bound, bound).sum()) == count
+
+
+@given(scores, st.floats(0, 1))
+def test_the_samples_that_a_bound_keeps_are_those_nearest_to_the_mean(
+    values: list[float], share: float
+) -> None:
+    tensor = torch.tensor(values)
+    bound = bound_that_keeps(tensor, share)
+    kept = within_bounds(tensor, bound, bound).numpy()
+    exact = np.array(values, np.float64)
+    far = np.abs(exact - exact.mean())
+    if kept.any() and not kept.all():
+        assert far[kept].max() <= far[~kept].min() + 1e-9
+
+
+@given(scores, st.floats(0, 1), st.floats(0, 1))
+def test_a_larger_share_has_a_bound_that_is_not_smaller(
+    values: list[float], one: float, other: float
+) -> None:
+    tensor = torch.tensor(values)
+    low, high = (bound_that_keeps(tensor, share) for share in sorted((one, other)))
+    assert low <= high
+
+
+@given(st.floats(0, 1.375, width=32), st.integers(1, 500), st.floats(0, 1))
+def test_of_equal_scores_all_are_kept(value: float, count: int, share: float) -> None:
+    tensor = torch.full((count,), value)
+    bound = bound_that_keeps(tensor, share)
+    assert bool(within_bounds(tensor, bound, bound).all())
+
+
+def test_of_scores_that_tie_all_or_none_are_kept() -> None:
+    values = torch.tensor([0.0, 0.25, 0.25, 0.25, 0.25, 1.25, 1.25])
+    for share in np.linspace(0, 1, 15):
+        bound = bound_that_keeps(values, float(share))
+        kept = within_bounds(values, bound, bound)
+        assert len(set(kept[1:5].tolist())) == len(set(kept[5:].tolist())) == 1

@@ -20,6 +20,7 @@ def test_studies_are_listed_as_json_on_standard_output_alone(finished: Home) -> 
     study = finished.study()
     assert row == {
         "study": NAME,
+        "kind": "search",
         "method": "conmu",
         "complete": TRIALS,
         "failed": 0,
@@ -41,6 +42,23 @@ def test_studies_are_listed_as_a_table(finished: Home, invoke: Invoke) -> None:
     assert (ending.code, ending.err) == (0, "")
     assert NAME in ending.out
     assert str(TRIALS) in ending.out
+
+
+def test_experiments_are_listed_beside_searches(compared: Home, invoke: Invoke) -> None:
+    ending = invoke(compared.folder, "list", "--format", "json")
+    assert (ending.code, ending.err) == (0, "")
+    rows = json.loads(ending.out)
+    assert [(row["study"], row["kind"]) for row in rows] == [
+        (NAME, "search"),
+        (f"{NAME}-compare", "comparison"),
+        (f"{NAME}-sweep", "sweep"),
+    ]
+    for row in rows[1:]:
+        assert (row["complete"], row["failed"], row["running"]) == (1, 0, 0)
+        assert (row["method"], row["front"], row["hypervolume"]) == (None, None, None)
+    table = invoke(compared.folder, "list").out
+    assert f"{NAME}-sweep    sweep " in table
+    assert "None" not in table
 
 
 def test_an_empty_storage_lists_nothing(empty_home: Home, invoke: Invoke) -> None:

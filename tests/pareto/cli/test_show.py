@@ -4,6 +4,7 @@ import csv
 import json
 
 import optuna
+import pytest
 
 from pareto import storages
 from pareto.outcome import Outcome
@@ -64,6 +65,27 @@ def test_a_study_of_another_program_cannot_be_shown(home: Home, invoke: Invoke) 
     foreign = optuna.create_study(study_name="foreign", storage=connected)
     foreign.tell(foreign.ask(), 1.0)
     invoke(home.folder, "show", "--study", "foreign").assert_is_users_mistake()
+
+
+@pytest.mark.parametrize("words", [["show"], ["pick"], ["validate", "--trial", "0"]], ids=" ".join)
+@pytest.mark.parametrize(("kind", "command"), [("comparison", "compare"), ("sweep", "sweep")])
+def test_an_experiment_is_refused_with_the_command_that_shows_it(
+    compared: Home, invoke: Invoke, words: list[str], kind: str, command: str
+) -> None:
+    ending = invoke(compared.folder, *words, "--study", f"{NAME}-{command}")
+    ending.assert_is_users_mistake()
+    problem, remedy = ending.err.splitlines()
+    assert f"is a {kind}" in problem
+    assert f"pareto-search {command}" in remedy
+
+
+@pytest.mark.parametrize("command", ["show", "pick"])
+def test_the_only_search_needs_no_name_beside_experiments(
+    compared: Home, finished: Home, invoke: Invoke, command: str
+) -> None:
+    ending = invoke(compared.folder, command, "--format", "csv")
+    assert (ending.code, ending.err) == (0, "")
+    assert ending.out == invoke(finished.folder, command, "--format", "csv").out
 
 
 def test_an_unknown_study_is_refused_with_those_there_are(finished: Home, invoke: Invoke) -> None:

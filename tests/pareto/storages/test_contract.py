@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 
 from pareto import storages
 from pareto.ledger import MAX_ATTEMPTS, Counts
-from pareto.outcome import Failure, Outcome
+from pareto.outcome import Failure, Outcome, Ticket
 from tests.pareto.cheap import SEED, open_ledger, run, score
 from tests.pareto.processes import CONTEXT, run_at_once, start
 from unlearn.errors import InputError
@@ -140,6 +140,25 @@ def test_the_late_report_of_a_trial_taken_over_is_refused(
     assert [second.take_over_lost(), second.take_over_lost()] == [(0, 1), (1, 0)]
     first.complete(ticket, score(ticket.params))
     assert second.counts() == Counts(complete=0, failed=1, running=0)
+
+
+def test_a_run_of_an_experiment_is_seen_by_others_from_its_beginning_on(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pareto.ledger.LOOK_SECONDS", 0.0)
+    cell = {"method": "ft", "config": {"rate": 0.1 + 0.2, "clip": None}, "repeat": 2}
+    first, second = open_ledger(connect(place)), open_ledger(connect(place))
+    ticket = first.start(cell, SEED)
+    assert ticket == Ticket(0, cell, SEED)
+    (running,) = second.trials()
+    assert (running.number, running.state, running.params) == (0, "running", cell)
+    assert trials(place)[0].user_attrs["lease"]["pid"] == os.getpid()
+    outcome = score({"x": 0.5, "y": 0.5, "k": 3})
+    first.complete(ticket, outcome)
+    (complete,) = second.trials()
+    assert (complete.state, complete.params) == ("complete", cell)
+    assert (complete.metrics, complete.run) == (outcome.metrics, outcome.run)
+    assert second.start(cell, SEED).number == 1
 
 
 def test_drivers_that_open_and_search_at_once_make_exactly_the_budget(place: str) -> None:

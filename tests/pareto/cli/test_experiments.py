@@ -1,0 +1,37 @@
+"""How `compare` and `sweep` end."""
+
+import pytest
+
+from pareto.cli.experiments import end
+from pareto.errors import TrialFails
+from pareto.experiment import Results
+
+LABELS = ["one", "other"]
+
+
+def results(*failures: dict[int, str], interrupted: bool = False) -> Results:
+    return Results("x", {}, [{}, {}], failures, interrupted)
+
+
+def test_the_end_is_silent_where_everything_was_run() -> None:
+    end(results({}, {}), LABELS)
+
+
+def test_failures_are_named_with_their_reasons() -> None:
+    with pytest.raises(TrialFails) as caught:
+        end(results({1: "ValueError: no"}, {0: "KeyError: never"}), LABELS)
+    assert caught.value.problem == (
+        "2 run(s) failed: one, repeat 2: ValueError: no; other, repeat 1: KeyError: never"
+    )
+
+
+def test_of_many_failures_the_first_are_named() -> None:
+    with pytest.raises(TrialFails, match=r"^5 run\(s\) failed: .* …$") as caught:
+        end(results(dict.fromkeys(range(5), "ValueError: no"), {}), LABELS)
+    assert caught.value.problem.count("ValueError: no") == 3
+
+
+@pytest.mark.parametrize("failure", [{}, {0: "interrupted"}])
+def test_an_interruption_is_told_as_such_even_after_failures(failure: dict[int, str]) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        end(results(failure, {}, interrupted=True), LABELS)
