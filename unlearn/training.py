@@ -16,7 +16,8 @@ from unlearn.pruning import Masks, mask_gradients, mask_weights
 from unlearn.seeds import derive_seed, seeded_globals
 from unlearn.seeds import generator as make_generator
 
-EVALUATION_BATCH = 1000
+EVALUATION_BATCH = {"cpu": 128, "cuda": 1000}
+"""By the kind of device: on a CPU a layer's answers have to fit its cache."""
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(logits B×C, labels B, positions B in the training samples) -> scalar loss."""
@@ -179,7 +180,7 @@ def predict(model: nn.Module, images: Tensor) -> Tensor:
     """
     was_training = model.training
     model.eval()
-    chunks = images.split(EVALUATION_BATCH) if len(images) else (images,)
+    chunks = images.split(EVALUATION_BATCH[images.device.type]) if len(images) else (images,)
     logits = torch.cat([model(to_unit(chunk)) for chunk in chunks])
     model.train(was_training)
     return logits
