@@ -1,5 +1,6 @@
 """Carrying out one real forget request: a configuration, the user's weights, a list of samples."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -22,7 +23,6 @@ from pareto.evidence import (
     check_folder,
     file_sha256,
     plain_words,
-    write_evidence,
 )
 from pareto.experiment import Arm, configure
 from pareto.preparation import Material, original_figures, original_weights
@@ -33,6 +33,7 @@ from studies.defaults import WORKSPACE
 from studies.definition import IndexSection
 from unlearn.checkpoint import on_cpu, save_checkpoint
 from unlearn.errors import InputError
+from unlearn.files import write_at_once
 from unlearn.pruning import sparsity
 from unlearn.requests import Partition, resolve
 from unlearn.seeds import derive_seed
@@ -188,7 +189,8 @@ def apply_request(
     file = folder / WEIGHTS
     save_checkpoint(file, network, factory.mean, factory.std, **{MARK: index_file_sha256})
     evidence["weights"]["after"]["file_sha256"] = file_sha256(file)
-    write_evidence(folder / EVIDENCE, evidence)
+    written = json.dumps(evidence, indent=2, ensure_ascii=False)
+    write_at_once(folder / EVIDENCE, written.encode())
     return evidence
 
 

@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -86,25 +84,6 @@ def check_folder(folder: Path, index_file_sha256: str) -> None:
             raise InputError(
                 f"{folder} holds another {name} already", "name another folder with --out"
             )
-
-
-def write_evidence(file: Path, evidence: Mapping[str, Any]) -> None:
-    """Write it at once or not at all.
-
-    Raises:
-        InputError: the file cannot be written.
-    """
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        draft.write_text(json.dumps(evidence, indent=2, ensure_ascii=False), "utf-8")
-        draft.replace(file)
-    except OSError as error:
-        raise InputError(
-            f"cannot write {file}: {error.strerror}", "check the path, and that there is room"
-        ) from None
-    finally:
-        with suppress(OSError):  # it is the file by now, or could not be made
-            draft.unlink()
 
 
 def file_sha256(file: Path) -> str:

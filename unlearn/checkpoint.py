@@ -5,11 +5,9 @@ safetensors, or what `torch.save` makes of a state dict. Of a pickle nothing but
 
 import json
 import math
-import os
 import re
 import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -20,6 +18,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from unlearn.errors import InputError
+from unlearn.files import write_at_once
 from unlearn.models import ModelFactory, Normalisation
 from unlearn.problem import StateDict
 
@@ -82,17 +81,7 @@ def save_checkpoint(
     """
     metadata = {"mean": json.dumps(list(mean)), "std": json.dumps(list(std)), **notes}
     content = _with_header_in_order(save(on_cpu(state), metadata))
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        draft.write_bytes(content)
-        draft.replace(file)
-    except OSError as error:
-        raise InputError(
-            f"cannot write {file}: {error.strerror}", "check the path, and that there is room"
-        ) from None
-    finally:
-        with suppress(OSError):  # it is the file by now, or could not be made
-            draft.unlink()
+    write_at_once(file, content)
 
 
 def fitted(checkpoint: Checkpoint, factory: ModelFactory) -> StateDict:

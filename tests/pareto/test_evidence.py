@@ -19,7 +19,6 @@ from pareto.evidence import (
     check_folder,
     file_sha256,
     plain_words,
-    write_evidence,
 )
 from unlearn.errors import InputError
 
@@ -184,20 +183,6 @@ def test_positions_mean_nothing_in_other_data_and_that_is_remembered() -> None:
     assert (moved.links, list(moved.positions), moved.data_changed) == ([{}], [], True)
     assert moved.in_data("e" * 64).data_changed
     assert not Earlier().in_data(DATA).data_changed
-
-
-def test_evidence_is_written_whole_and_nothing_else_is_left(tmp_path: Path) -> None:
-    content = {"name": "θ", "values": [1, 2.5, None, True]}
-    write_evidence(tmp_path / EVIDENCE, content)
-    assert json.loads((tmp_path / EVIDENCE).read_text("utf-8")) == content
-    assert [file.name for file in tmp_path.iterdir()] == [EVIDENCE]
-
-
-def test_evidence_that_cannot_be_written_is_told_of_and_leaves_nothing(tmp_path: Path) -> None:
-    (tmp_path / EVIDENCE).mkdir()
-    with pytest.raises(InputError, match=f"cannot write .*{EVIDENCE}"):
-        write_evidence(tmp_path / EVIDENCE, {})
-    assert [file.name for file in tmp_path.iterdir()] == [EVIDENCE]
 
 
 def test_a_folder_may_hold_what_the_same_request_has_left_and_nothing_more(tmp_path: Path) -> None:
