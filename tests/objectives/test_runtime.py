@@ -94,9 +94,7 @@ def test_calibration_takes_the_median_of_the_rounds_after_a_warm_up() -> None:
     few, many = Work(2, 100), Work(10, 100)
     log: list[Work] = []
     steady = [2.0] * ROUNDS, [6.0] * ROUNDS
-    units = calibrate(
-        [Probe(few, [60, 9, *steady[0]], log), Probe(many, [6, 99, *steady[1]], log)]
-    )
+    units = calibrate([Probe(few, [60, 9, *steady[0]], log), Probe(many, [6, 99, *steady[1]], log)])
     assert units["train"].step == pytest.approx(0.5)
     assert units["train"].sample == pytest.approx(0.01)
 

@@ -8,7 +8,6 @@ from torch.testing import assert_close
 from tests.unlearn.small import CLASSES, linear, random_samples, with_batch_norm
 from unlearn.training import EVALUATION_BATCH, predict
 
-
 BATCH = EVALUATION_BATCH["cpu"]
 
 
