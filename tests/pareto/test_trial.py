@@ -196,6 +196,27 @@ def test_a_calibration_finds_no_negative_and_some_positive_prices(tiny_study: Ti
     assert all(unit.step + unit.sample > 0 for unit in units)
 
 
+def test_a_calibration_measures_what_trials_share_itself(tiny_study: Tiny) -> None:
+    # As if a machine that takes a million seconds had prepared the study.
+    precomputed = tiny_study.prepared.precomputed
+    assert precomputed is not None
+    slow = replace(
+        precomputed,
+        scoring=replace(precomputed.scoring, seconds=1e6),
+        proxy_training=[replace(cost, seconds=1e6) for cost in precomputed.proxy_training],
+    )
+    units = TrialRunner(replace(tiny_study.prepared, precomputed=slow), CPU).calibrate()
+    assert 0 < units["score"].price(precomputed.scoring.work) < 1e3
+    assert 0 < units["train"].price(precomputed.proxy_training[-1].work) < 1e3
+
+
+def test_what_no_trial_trains_has_no_price(tiny_study: Tiny) -> None:
+    never = tiny(space={"delta": {"low": 0, "high": 0}})
+    material = replace(tiny_study.material, definition=never)
+    units = TrialRunner(replace(tiny_study.prepared, material=material), CPU).calibrate()
+    assert units["train"] == UnitTime(0.0, 0.0)
+
+
 class Recorded(NamedTuple):
     """A method that writes down what it is run on, and takes no time otherwise."""
 
