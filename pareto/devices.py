@@ -1,5 +1,8 @@
 """Which devices trials run on, and how many workers there are."""
 
+import ctypes
+import sys
+
 import joblib
 import torch
 
@@ -52,3 +55,16 @@ def use_one_thread() -> None:
     torch.set_num_threads(1)
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
+    _keep_freed_memory()
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc keep for this process what is freed, up to 32 MiB a piece, which is its limit.
+
+    By itself it returns much of what a training step frees, and the system then clears it, page by
+    page, for the next step to take: up to a third of a step's time on a CPU.
+    """
+    trim_threshold, mmap_threshold = -1, -3  # as in malloc.h
+    if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "mallopt"):
+        ctypes.CDLL(None).mallopt(trim_threshold, 2**31 - 1)
+        ctypes.CDLL(None).mallopt(mmap_threshold, 2**25)

@@ -9,9 +9,12 @@ from unlearn.training import train_from_scratch
 
 
 def training_work(problem: Problem, epochs: int) -> Work:
-    """The work of training on D_r for so many epochs of θ_o's recipe."""
-    size = len(problem.retain)
-    return Work(epochs * problem.recipe.steps_per_epoch(size), epochs * size)
+    """The work of training a new network on D_r for so many epochs of θ_o's recipe.
+
+    One step is to make the network. Updates are not counted: every epoch has as many, so that
+    samples say it all.
+    """
+    return Work(1, epochs * len(problem.retain))
 
 
 def train_proxy(problem: Problem, epochs: int, seed: int, stopwatch: Stopwatch) -> nn.Module:
@@ -27,7 +30,10 @@ def proxy_snapshots(
 ) -> tuple[list[StateDict], list[Phase]]:
     """The state dicts, on the CPU, of `train_proxy` for 0, 1, …, `epochs` epochs, in one training,
     and the share of the cost that each of them stands for."""
-    untrained = train_from_scratch(problem.build, problem.retain, problem.recipe, seed, epochs=0)
+    with stopwatch.phase("build", training_work(problem, 0)):
+        untrained = train_from_scratch(
+            problem.build, problem.retain, problem.recipe, seed, epochs=0
+        )
     snapshots = [_copy_state(untrained)]
 
     def keep(_epoch: int, model: nn.Module) -> None:
@@ -42,8 +48,10 @@ def proxy_snapshots(
             epochs=epochs,
             after_epoch=keep,
         )
-    per_epoch = stopwatch.phases["train"].seconds / max(1, epochs)
-    costs = [Phase(training_work(problem, k), k * per_epoch) for k in range(epochs + 1)]
+    whole = stopwatch.phases["train"].seconds
+    build = min(stopwatch.phases["build"].seconds, whole)
+    per_epoch = (whole - build) / max(1, epochs)
+    costs = [Phase(training_work(problem, k), build + k * per_epoch) for k in range(epochs + 1)]
     return snapshots, costs
 
 

@@ -125,6 +125,24 @@ def test_svc_is_an_rbf_classifier_with_c_10_and_gamma_1() -> None:
     assert np.array_equal(predicted, expected)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_svc_decides_as_scikit_learn_does_for_every_confidence(seed: int) -> None:
+    # Of all shapes and sizes, with many confidences near 1, as a model that memorises gives them.
+    random = np.random.default_rng(seed)
+    members, nonmembers = (
+        random.beta(*random.uniform(0.05, 9, 2).tolist(), size=int(random.integers(5, 600)))
+        for _ in range(2)
+    )
+    shown = np.concatenate([np.linspace(0, 1, 2001), members, nonmembers])
+    features = np.concatenate([members, nonmembers])[:, None]
+    labels = np.repeat([1, 0], [len(members), len(nonmembers)])
+    classifier = SVC(C=10, kernel="rbf", gamma="auto").fit(features, labels)
+    certain = np.abs(classifier.decision_function(shown[:, None])) > 1e-9
+    assert certain.mean() > 0.99
+    predicted = ATTACKS["svc"](members, nonmembers)(shown)
+    assert np.array_equal(predicted[certain], classifier.predict(shown[certain, None]) == 1)
+
+
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_an_attack_tells_well_separated_groups_apart(attack: str) -> None:
     members, nonmembers = np.linspace(0.8, 1, 50), np.linspace(0, 0.2, 50)

@@ -14,7 +14,7 @@ from torch.testing import assert_close
 
 from unlearn.problem import Problem
 from unlearn.proxy import proxy_divergence, proxy_snapshots, train_proxy, training_work
-from unlearn.stopwatch import Phase, Stopwatch, Work
+from unlearn.stopwatch import Stopwatch, Work
 from unlearn.training import train_from_scratch
 
 Logits = list[list[float]]
@@ -31,10 +31,9 @@ def pairs() -> st.SearchStrategy[tuple[Logits, Logits]]:
     )
 
 
-def test_the_work_of_training_counts_the_batches_and_the_samples(problem: Problem) -> None:
-    # 150 samples in batches of 32: four full ones and one of 22.
-    assert training_work(problem, 3) == Work(steps=3 * 5, samples=3 * 150)
-    assert training_work(problem, 0) == Work()
+def test_the_work_of_training_counts_the_network_and_the_samples(problem: Problem) -> None:
+    assert training_work(problem, 3) == Work(steps=1, samples=3 * 150)
+    assert training_work(problem, 0) == Work(steps=1, samples=0)
 
 
 @pytest.mark.parametrize("epochs", [0, 2])
@@ -61,10 +60,11 @@ def test_snapshots_are_the_proxies_of_0_1_2_and_3_epochs(problem: Problem) -> No
 def test_snapshots_are_charged_with_the_epochs_they_stand_for(problem: Problem) -> None:
     stopwatch = Stopwatch(problem.device)
     _, costs = proxy_snapshots(problem, 3, 7, stopwatch)
-    whole = stopwatch.phases["train"]
+    build, whole = (stopwatch.phases[name].seconds for name in ("build", "train"))
+    assert 0 < build < whole
     assert [cost.work for cost in costs] == [training_work(problem, k) for k in range(4)]
     assert [cost.seconds for cost in costs] == pytest.approx(
-        [k / 3 * whole.seconds for k in range(4)]
+        [build + k / 3 * (whole - build) for k in range(4)]
     )
 
 
@@ -73,7 +73,7 @@ def test_without_epochs_the_untrained_network_is_the_only_snapshot(problem: Prob
     proxy = train_proxy(problem, 0, 7, Stopwatch(problem.device))
     assert len(snapshots) == 1
     assert_close(snapshots[0], dict(proxy.state_dict()), rtol=0, atol=0)
-    assert costs == [Phase(Work(), 0.0)]
+    assert [cost.work for cost in costs] == [Work(steps=1, samples=0)]
 
 
 def divergence(student: Logits, proxy: Logits, temperature: float = 1.0) -> Tensor:
