@@ -360,7 +360,11 @@ class _Builder:
             retain_scores=scores.tensors["retain"],
             scoring=_phase(scores.notes["scoring"]),
             proxies=states,
-            proxy_training=[_phase(note) for note in proxies.notes["training"]],
+            # What work is counted is not for the program to say that once made them.
+            proxy_training=[
+                replace(_phase(note), work=training_work(problem, epochs))
+                for epochs, note in enumerate(proxies.notes["training"])
+            ],
         )
 
     def fingerprint(self) -> str:

@@ -142,22 +142,24 @@ class TrialRunner:
     def calibrate(self) -> dict[str, UnitTime]:
         """Measure the method's unit times on this device, which has nothing else to do.
 
-        Of what trials share, the first probe makes its own, and the others pay nothing for it: what
-        it cost to prepare may have been measured elsewhere, or at a busier time.
+        Of what trials share, the two smallest probes make their own, with proxies of one epoch and
+        of none, and the others pay nothing for it: what it cost to prepare may have been measured
+        elsewhere, or at a busier time.
         """
         ranges = self._definition.ranges
-        first, *others = (self._definition.config(at_fraction(ranges, f)) for f in PROBES)
-        free = None
+        configs = [self._definition.config(at_fraction(ranges, f)) for f in PROBES]
+        shared: list[Precomputed | None] = [None] * len(configs)
         if self._precomputed is not None:
-            first = replace(first, delta=min(1, self._definition.longest_delta()))
-            free = self._precomputed.free_of_charge()
+            longest = min(1, self._definition.longest_delta())
+            configs[:2] = replace(configs[0], delta=longest), replace(configs[1], delta=0)
+            shared[2:] = [self._precomputed.free_of_charge()] * len(configs[2:])
 
         def probe(config: Any, precomputed: Precomputed | None) -> Stopwatch:
             stopwatch = Stopwatch(self._device)
             self._definition.unlearning.unlearn(self._problem, config, 0, stopwatch, precomputed)
             return stopwatch
 
-        return calibrate([partial(probe, first, None), *(partial(probe, c, free) for c in others)])
+        return calibrate([partial(probe, *each) for each in zip(configs, shared, strict=True)])
 
 
 def privacy_figures(figures: Evaluation, reference: Reference) -> dict[str, float]:

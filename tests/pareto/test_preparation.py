@@ -17,6 +17,7 @@ from tests.pareto.conftest import Tiny
 from tests.pareto.home import Home, tiny
 from unlearn.checkpoint import save_checkpoint
 from unlearn.errors import InputError
+from unlearn.stopwatch import Work
 from unlearn.training import Recipe, predict, train_from_scratch
 
 CPU = torch.device("cpu")
@@ -111,6 +112,27 @@ def test_there_is_a_proxy_for_every_number_of_epochs_that_may_be_asked_for(
     assert precomputed is not None
     assert len(precomputed.proxies) == len(precomputed.proxy_training) == 3
     assert not same_states(dict(precomputed.proxies[1]), dict(precomputed.proxies[2]))
+
+
+def test_work_is_counted_as_it_is_today_whoever_made_the_proxies(
+    tiny_study: Tiny, home: Home
+) -> None:
+    workspace = open_workspace(tiny_study.material, str(home.workspace), print)
+    kept = workspace.get("proxies-2", lambda: pytest.fail("there are no proxies"))
+    older = [
+        {"work": {"steps": 7 * epochs, "samples": 3}, "seconds": epochs + 0.5}
+        for epochs in range(3)
+    ]
+    (seal,) = home.workspace.glob("*/proxies-2.sha256")
+    seal.unlink()
+    workspace.get("proxies-2", lambda: Artifact(kept.tensors, {"training": older}))
+    precomputed = prepare_in(home.workspace, tiny_study.material)[0].precomputed
+    assert precomputed is not None
+    retained = len(tiny_study.material.partition.retain)
+    assert [cost.work for cost in precomputed.proxy_training] == [
+        Work(1, epochs * retained) for epochs in range(3)
+    ]
+    assert [cost.seconds for cost in precomputed.proxy_training] == [0.5, 1.5, 2.5]
 
 
 def test_the_retrained_models_differ(tiny_study: Tiny) -> None:
