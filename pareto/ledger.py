@@ -191,6 +191,11 @@ class Ledger:
         """All trials by number; what others did in the last `LOOK_SECONDS` may be missing."""
         return [_trial(frozen) for frozen in self._recent()]
 
+    def values(self) -> list[list[float]]:
+        """TA, FRM and RTE of the complete trials; what others did in the last `LOOK_SECONDS` may be
+        missing."""
+        return [frozen.values for frozen in self._recent() if frozen.state == TrialState.COMPLETE]
+
     def counts(self) -> Counts:
         """How many trials there are; what others did in the last `LOOK_SECONDS` may be missing."""
         return _counts(self._recent())

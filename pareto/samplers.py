@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import optuna
@@ -10,11 +11,16 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from pareto.excerpt import Excerpt, telling
 from studies.defaults import SamplerName
 from unlearn.seeds import derive_seed
 
 # NSGA's population: the paper's starting points and some 8 generations in a budget of 200.
 POPULATION = 24
+
+# Of so many complete trials TPE sees all, and of more an excerpt: what it takes for a suggestion
+# grows with their square.
+ENOUGH = 1000
 
 
 def _quasi_random(study_seed: int, trial_seed: int) -> BaseSampler:
@@ -59,6 +65,7 @@ class StudySampler(BaseSampler):
         self._starting_points = starting_points
         self.on_new_trial: Callable[[FrozenTrial], None] = lambda _trial: None
         self._start: Mapping[str, Any] | None = None
+        self._seen: Excerpt | None = None
         self._inner: BaseSampler = optuna.samplers.RandomSampler(seed=0)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
@@ -69,9 +76,13 @@ class StudySampler(BaseSampler):
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             self._inner = SAMPLERS[self._name](study_seed, trial_seed)
         self._inner.before_trial(study, trial)
-        earlier = study.get_trials(deepcopy=False)[: trial.number]
-        turn = sum(self._took_its_turn(other) for other in earlier)
-        start = self._starting_points[turn : turn + 1]
+        trials = study.get_trials(deepcopy=False)
+        # The others look at few trials only, or take far too long for so many anyway.
+        self._seen = Excerpt(study, telling(trials, ENOUGH)) if self._name == "tpe" else None
+        earlier = trials[: trial.number]
+        # No more are looked at than there are starting points to take.
+        taken = islice(filter(self._took_its_turn, earlier), len(self._starting_points))
+        start = self._starting_points[len(list(taken)) :]
         self._start = start[0] if start else None
 
     def _took_its_turn(self, trial: FrozenTrial) -> bool:
@@ -86,12 +97,12 @@ class StudySampler(BaseSampler):
     ) -> dict[str, BaseDistribution]:
         if self._start is not None:
             return {}
-        return self._inner.infer_relative_search_space(study, trial)
+        return self._inner.infer_relative_search_space(self._seen or study, trial)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        return self._inner.sample_relative(study, trial, search_space)
+        return self._inner.sample_relative(self._seen or study, trial, search_space)
 
     def sample_independent(
         self,
@@ -102,7 +113,9 @@ class StudySampler(BaseSampler):
     ) -> Any:
         if self._start is not None:
             return self._start[param_name]
-        return self._inner.sample_independent(study, trial, param_name, param_distribution)
+        return self._inner.sample_independent(
+            self._seen or study, trial, param_name, param_distribution
+        )
 
     def after_trial(
         self,

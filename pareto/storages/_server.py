@@ -87,16 +87,14 @@ class ServerBackend:
         return cached
 
     def _storage(self) -> Any:
-        import optuna
+        from pareto.storages._database import DatabaseStorage
 
         url = self._url.render_as_string(hide_password=False)
         # Optuna would look at each connection before it is used. Where the server has closed one,
         # the guard makes the call again.
         arguments = {"pool_pre_ping": False, "connect_args": self._connect_arguments()}
         with self._driver_needed():
-            return optuna.storages.RDBStorage(
-                url.replace("{", "{{").replace("}", "}}"), engine_kwargs=arguments
-            )
+            return DatabaseStorage(url.replace("{", "{{").replace("}", "}}"), arguments)
 
     @contextmanager
     def _engine(self) -> "Iterator[Engine]":

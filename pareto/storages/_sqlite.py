@@ -60,8 +60,10 @@ class SqliteBackend:
     def open(self, *, writable: bool) -> "BaseStorage":
         import optuna
 
-        storage = optuna.storages.RDBStorage(
-            f"sqlite:///{self._file}", engine_kwargs={"connect_args": {"timeout": BUSY_SECONDS}}
+        from pareto.storages._database import DatabaseStorage
+
+        storage = DatabaseStorage(
+            f"sqlite:///{self._file}", {"connect_args": {"timeout": BUSY_SECONDS}}
         )
         if writable:
             _lock_on_begin(storage.engine)

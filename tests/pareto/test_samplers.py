@@ -10,12 +10,15 @@ from optuna.storages import InMemoryStorage
 
 import studies
 from pareto import samplers, storages
+from pareto.excerpt import telling
+from pareto.front import DIRECTIONS
 from pareto.ledger import Ledger
 from pareto.outcome import Failure
 from pareto.samplers import StudySampler
 from pareto.space import distributions
 from studies.defaults import SAMPLER_NAMES, SamplerName
-from tests.pareto.cheap import SEED, STARTING_POINTS, open_ledger, run, sampler, score
+from tests.pareto.cheap import SEED, SPACE, STARTING_POINTS, open_ledger, run, sampler, score
+from unlearn.seeds import derive_seed
 
 LOST = Failure("its worker was ended by SIGKILL", lost=True)
 RESUMABLE: tuple[SamplerName, ...] = ("tpe", "random", "nsga2", "nsga3", "qmc")
@@ -117,6 +120,25 @@ def test_another_seed_proposes_something_else(name: SamplerName) -> None:
     first, second = map(params, ledgers)
     assert first[:2] == second[:2]
     assert first[2] != second[2]
+
+
+@pytest.mark.parametrize("enough", [12, 1000])
+def test_tpe_proposes_what_optunas_own_does_with_the_trials_that_it_sees(
+    enough: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(samplers, "ENOUGH", enough)
+    storage = InMemoryStorage()
+    run(open_ledger(storage, sampler("tpe")), 30)
+    trials = optuna.load_study(study_name="cheap", storage=storage).get_trials()
+    for number in (5, 11, 12, 13, 29):
+        seed = derive_seed(SEED, "sampler", number) % 2**32
+        plain = optuna.create_study(
+            directions=list(DIRECTIONS), sampler=optuna.samplers.TPESampler(seed=seed)
+        )
+        seen = telling(trials[:number], enough)
+        assert len(seen) == min(number, enough)
+        plain.add_trials(seen)
+        assert plain.ask(SPACE).params == trials[number].params
 
 
 def test_proposals_follow_what_was_observed() -> None:

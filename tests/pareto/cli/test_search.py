@@ -206,11 +206,12 @@ def test_two_drivers_at_once_share_the_budget_exactly(slow_home: Home, start: St
 
 def test_a_worker_that_is_killed_costs_its_trial_and_no_more(home: Home, start: Start) -> None:
     home.begin(tiny(method={"epochs": 3 * SLOW_EPOCHS}), home.notes())
-    program = start(home.folder, *RESUME, "2", "--workers", "2")
-    program.wait_until(lambda: home.running() == 2)
+    program = start(home.folder, *RESUME, "3", "--workers", "2")
+    # The third is asked for when both workers have something to do.
+    program.wait_until(lambda: home.running() == 3)
     workers(program)[0].kill()
     assert program.end().code == 0
     (failed,) = [trial for trial in home.trials() if trial.state.name == "FAIL"]
     assert "its worker was ended by SIGKILL" in failed.user_attrs["reason"]
-    assert home.states().count("COMPLETE") == 2
+    assert home.states().count("COMPLETE") == 3
     assert "RUNNING" not in home.states()

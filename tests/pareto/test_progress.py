@@ -1,0 +1,22 @@
+"""What is told of a search as it goes on."""
+
+from pathlib import Path
+
+import pytest
+
+from pareto import storages
+from pareto.ledger import Ledger
+from pareto.progress import Progress, search_progress
+from tests.pareto.recorded import Values, record, reference
+
+ROWS: list[Values | None] = [(90, 0.2, 30), None, (80, 0.8, 20), (70, 0.7, 25), (80, 0.8, 20)]
+
+
+@pytest.mark.parametrize("count", range(len(ROWS) + 1))
+def test_progress_is_what_the_study_says_of_itself(count: int, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/studies.db"
+    study = record(url, "one", ROWS[:count], notes={"reference": reference(60.0)})
+    complete, share = study.complete(), study.hypervolume_share()
+    said = f"{count - len(complete)} failed · front {len(study.front())} · hypervolume {share:.3f}"
+    ledger = Ledger(storages.connect(url, writable=False), "one")
+    assert search_progress(ledger, 9) == Progress(len(complete), 9, said)
