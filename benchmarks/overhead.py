@@ -3,11 +3,10 @@
     python -m benchmarks.overhead --storage sqlite --engine local
 
 Runs Optuna's own ask and tell and a search of ours by turns, on the same kind of storage with the
-same sampler, and prints the median milliseconds per trial of each.
+same sampler.
 """
 
 import argparse
-import statistics
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,6 +15,8 @@ from pathlib import Path
 
 import optuna
 
+from benchmarks._command import Settings, add_json_argument, run
+from benchmarks._report import Row
 from benchmarks.nothing import make_runner
 from pareto import storages
 from pareto.engines import Engine
@@ -78,6 +79,37 @@ def new_places(kind: str) -> Iterator[Iterator[str]]:
             yield (f"{kind}:///{Path(folder)}/{turn}" for turn in range(1000))
 
 
+def measure(settings: Settings) -> Iterator[Row]:
+    """With one worker, on the storages that need no server."""
+    trials, rounds = (20, 3) if settings.quick else (100, 5)
+    for storage in ("sqlite", "journal"):
+        yield from compare(storage, EngineSettings(workers=1, device="cpu"), trials, rounds)
+
+
+def compare(storage: str, settings: EngineSettings, trials: int, rounds: int) -> Iterator[Row]:
+    """
+    Args:
+        storage: its kind.
+        trials: of each study.
+        rounds: how many studies of either kind.
+    """
+    definition = load("digits")
+    theirs: list[float] = []
+    mine: list[float] = []
+    place = f"{storage}, {settings.name}, {settings.workers} worker(s)"
+    with new_places(storage) as places:
+        began = time.perf_counter()
+        with settings.opened("calibrated") as engine:
+            started = time.perf_counter() - began
+            for _ in range(rounds):
+                theirs.append(1000 * optuna_alone(next(places), definition, trials))
+                mine.append(1000 * ours(next(places), definition, trials, engine))
+    alone = f"{place}: Optuna alone"
+    yield Row.of(alone, theirs, "ms/trial")
+    notes = f"{trials} trials a round; the engine started in {started:.1f} s"
+    yield Row.of(f"{place}: ours", mine, "ms/trial", baseline=(alone, theirs), notes=notes)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     kinds = ["sqlite", "journal", "postgresql", "mysql"]
@@ -86,22 +118,11 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=5)
+    add_json_argument(parser)
     chosen = parser.parse_args()
-    definition = load("digits")
-    settings = EngineSettings(name=chosen.engine, workers=chosen.workers, device="cpu")
-    theirs_seconds, ours_seconds = [], []
-    with new_places(chosen.storage) as places:
-        began = time.perf_counter()
-        with settings.opened("calibrated") as engine:
-            print(f"start-up of the engine: {time.perf_counter() - began:.1f} s")
-            for _ in range(chosen.rounds):
-                theirs_seconds.append(optuna_alone(next(places), definition, chosen.trials))
-                ours_seconds.append(ours(next(places), definition, chosen.trials, engine))
-    theirs, mine = (1000 * statistics.median(s) for s in (theirs_seconds, ours_seconds))
-    print(
-        f"{chosen.storage}, {chosen.engine}, {chosen.workers} worker(s), {chosen.trials} trials:"
-        f" Optuna alone {theirs:.1f} ms, ours {mine:.1f} ms per trial, {mine - theirs:+.1f} ms"
-    )
+    engine = EngineSettings(name=chosen.engine, workers=chosen.workers, device="cpu")
+    rows = compare(chosen.storage, engine, chosen.trials, chosen.rounds)
+    run({"overhead": rows}, chosen.json)
 
 
 if __name__ == "__main__":

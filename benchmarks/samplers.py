@@ -1,0 +1,200 @@
+"""Samplers: the hypervolume that a search reaches with each of them, on real trials.
+
+    python -m benchmarks.samplers --study digits --seeds 5
+
+Every search has a seed of its own, for its sampler and for its trials; what it starts from, and the
+calibration of its runtime, is the same for all, so that hypervolumes can be compared. Searches run
+one after the other in as many processes as there are cores.
+"""
+
+import argparse
+import multiprocessing
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from unittest.mock import patch
+
+import joblib
+import optuna
+import torch
+from optuna.samplers import BaseSampler, NSGAIISampler, TPESampler
+
+import studies
+from benchmarks._command import Settings, add_json_argument, run
+from benchmarks._report import Row
+from benchmarks.calibration import prepare_anew
+from pareto import samplers
+from pareto.devices import choose_devices
+from pareto.front import DIRECTIONS
+from pareto.groundwork import Groundwork
+from pareto.indicators import hypervolume_share
+from pareto.outcome import Outcome, Ticket
+from pareto.samplers import SAMPLERS, StudySampler
+from pareto.space import distributions
+from pareto.trial import make_runner
+from unlearn.seeds import derive_seed
+
+STUDIES = ("digits", "digits-class")
+CONTESTANTS = ("random", "qmc", "nsga2", "gp", "tpe")
+CHECKPOINTS = (50, 100, 200)
+"""After how many trials the hypervolume is taken."""
+
+SETTINGS: Mapping[str, Callable[[int, int], BaseSampler]] = {
+    "nsga2, population 12": lambda _, seed: NSGAIISampler(population_size=12, seed=seed),
+    "nsga2, population 50": lambda _, seed: NSGAIISampler(population_size=50, seed=seed),
+    "tpe, 25 at random first": lambda _, seed: TPESampler(n_startup_trials=25, seed=seed),
+    "tpe, 50 at random first": lambda _, seed: TPESampler(n_startup_trials=50, seed=seed),
+    "tpe, multivariate": lambda _, seed: TPESampler(multivariate=True, seed=seed),
+}
+"""Other settings than those of `SAMPLERS`."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One search.
+
+    Attributes:
+        sampler: a key of `SAMPLERS` or of `SETTINGS`.
+        starting_points: whether it begins with those of the paper.
+        trials: how many it makes.
+    """
+
+    sampler: str
+    starting_points: bool
+    seed: int
+    trials: int
+
+    @property
+    def contestant(self) -> str:
+        return self.sampler + ("" if self.starting_points else ", no starting points")
+
+
+@dataclass(frozen=True)
+class Search:
+    """What came of one.
+
+    Attributes:
+        shares: hypervolume, by number of trials.
+        suggesting: seconds per trial that it took to propose one, in the mean.
+    """
+
+    shares: Mapping[int, float]
+    suggesting: float
+
+
+def measure(settings: Settings) -> Iterator[Row]:
+    """All samplers on both studies, with and without starting points; the settings besides."""
+    trials, seeds = (20, 2) if settings.quick else (max(CHECKPOINTS), 5)
+    device = choose_devices(settings.device)[0]
+    for study in STUDIES[:1] if settings.quick else STUDIES:
+        for names, pointed in ((CONTESTANTS, True), (CONTESTANTS, False), (SETTINGS, True)):
+            yield from compare(study, list(names), seeds, trials, pointed, device)
+
+
+def compare(
+    study: str,
+    names: Sequence[str],
+    seeds: int,
+    trials: int,
+    starting_points: bool,
+    device: torch.device,
+) -> Iterator[Row]:
+    """
+    Args:
+        study: of those that come with the program.
+        names: keys of `SAMPLERS` or `SETTINGS`.
+        trials: of each search.
+        starting_points: whether searches begin with those of the paper.
+    """
+    ground = prepare_anew(studies.load(study), device)
+    tasks = [[Task(name, starting_points, seed, trials) for seed in range(seeds)] for name in names]
+    with ProcessPoolExecutor(
+        joblib.cpu_count() if device.type == "cpu" else 1,
+        multiprocessing.get_context("spawn"),
+        initializer=_begin,
+        initargs=(ground, device),
+    ) as pool:
+        results = [[pool.submit(_search, task) for task in same] for same in tasks]
+        for same, futures in zip(tasks, results, strict=True):
+            searches = [future.result() for future in futures]
+            yield from rows(f"{study}: {same[0].contestant}", searches)
+
+
+def rows(name: str, searches: Sequence[Search]) -> Iterator[Row]:
+    """Of searches that differ in their seeds alone."""
+    for count in searches[0].shares:
+        shares = [search.shares[count] for search in searches]
+        notes = f"{statistics.fmean(shares):.3f} ± {statistics.stdev(shares):.3f}, mean and sd"
+        yield Row.of(f"{name}: {count} trials", shares, "of the box", notes=notes)
+    suggesting = [1000 * search.suggesting for search in searches]
+    yield Row.of(f"{name}: a suggestion", suggesting, "ms")
+
+
+_ground: Groundwork
+_run_trial: Callable[[Ticket], object]
+
+
+def _begin(ground: Groundwork, device: torch.device) -> None:
+    global _ground, _run_trial
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    _ground = ground
+    _run_trial = make_runner(ground.prepared, ground.unit_times, device)
+
+
+def _search(task: Task) -> Search:
+    """Carry out a search in this process, which `_begin` has prepared."""
+    definition = _ground.prepared.material.definition
+    reference = _ground.prepared.reference
+    points = definition.starting_points() if task.starting_points else ()
+    space, values, asked = distributions(definition.ranges), list[list[float]](), 0.0
+    shares: dict[int, float] = {}
+    with patch.dict(samplers.SAMPLERS, SETTINGS):
+        sampler = StudySampler(task.sampler, task.seed, points)  # type: ignore[arg-type]
+        study = optuna.create_study(directions=list(DIRECTIONS), sampler=sampler)
+        for number in range(task.trials):
+            began = time.perf_counter()
+            trial = study.ask(space)
+            asked += time.perf_counter() - began
+            outcome = _run_trial(
+                Ticket(number, trial.params, derive_seed(task.seed, "trial", number))
+            )
+            if isinstance(outcome, Outcome):
+                study.tell(trial, outcome.values)
+                values.append(list(outcome.values))
+            else:
+                study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            if number + 1 in CHECKPOINTS or number + 1 == task.trials:
+                shares[number + 1] = hypervolume_share(values, reference.seconds)
+    return Search(shares, asked / task.trials)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="benchmarks.samplers", description=(__doc__ or "").splitlines()[0]
+    )
+    names = [*SAMPLERS, *SETTINGS]
+    parser.add_argument("--study", choices=STUDIES, default=STUDIES[0])
+    parser.add_argument(
+        "--sampler", action="append", choices=names, metavar="NAME", help=", ".join(names)
+    )
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--trials", type=int, default=max(CHECKPOINTS))
+    parser.add_argument("--no-starting-points", action="store_true")
+    parser.add_argument("--device", default="cpu")
+    add_json_argument(parser)
+    chosen = parser.parse_args()
+    measured = compare(
+        chosen.study,
+        chosen.sampler or CONTESTANTS,
+        chosen.seeds,
+        chosen.trials,
+        not chosen.no_starting_points,
+        choose_devices(chosen.device)[0],
+    )
+    run({"samplers": measured}, chosen.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,277 @@
+"""A trial of ours against the textbook's: the same configurations, by turns.
+
+    python -m benchmarks.trial --images cifar10
+
+The textbook (`benchmarks.textbook`) runs in this process, with as many threads as torch takes by
+itself and, since these can be too many for small networks or a busy machine, with one. Ours runs
+in workers like those of a search. Ratios are to the textbook with torch's own number of threads.
+"""
+
+import multiprocessing
+import pickle
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.synchronize import Barrier
+from typing import TypeVar
+
+import joblib
+import optuna
+import torch
+
+import studies
+from benchmarks import textbook
+from benchmarks._command import Settings, main
+from benchmarks._report import Row
+from pareto.devices import choose_devices
+from pareto.outcome import Failure, Outcome, Ticket
+from pareto.preparation import Material, Prepared, open_workspace, prepare
+from pareto.space import distributions
+from pareto.trial import make_runner
+from studies import Definition
+from unlearn.datasets import Samples
+
+T = TypeVar("T")
+
+CHARGED = ("score", "train")
+"""Phases that are charged to a trial of ours, but were carried out once for all of them."""
+
+BLOCK = 5
+"""Configurations that several workers share among them, so that they end at about one time."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is measured on.
+
+    Attributes:
+        trials: how many configurations.
+    """
+
+    definition: Definition
+    trials: int
+
+
+def measure(settings: Settings) -> Iterator[Row]:
+    """On the digits and, given images, with a small and a large network on these."""
+    for case in cases(settings):
+        yield from compare(case, settings)
+
+
+def cases(settings: Settings) -> Iterator[Case]:
+    """What the settings allow."""
+    yield Case(studies.load("digits"), BLOCK if settings.quick else 4 * BLOCK)
+    if settings.images is not None:
+        sizes = (1000, 400) if settings.quick else (5000, 2000)
+        yield Case(of_images(settings, "small-cnn", *sizes), 2 if settings.quick else BLOCK)
+        sizes = (100, 100) if settings.quick else (500, 200)
+        yield Case(of_images(settings, "resnet18", *sizes), 1 if settings.quick else 3)
+
+
+def of_images(settings: Settings, model: str, train: int, test: int) -> Definition:
+    """A study like `digits` on a part of the images."""
+    assert settings.images is not None
+    return studies.validate(
+        {
+            "name": f"{settings.images.name}-{model}",
+            "model": model,
+            "data": {
+                "name": f"folder:{settings.images.absolute()}",
+                "train_limit": train,
+                "test_limit": test,
+            },
+            "request": {"kind": "random", "fraction": 0.2},
+            # As short as the space's longest proxy allows: how good θ_o is costs no trial time.
+            "recipe": {"epochs": 8, "learning_rate": 0.05},
+            "objectives": {"attack": "svc", "retrainings": 3},
+        },
+        "the benchmark's study",
+    )
+
+
+@dataclass
+class Times:
+    """Seconds per trial, one for each run, in the order of the configurations.
+
+    Attributes:
+        textbook: by how many threads it had.
+        ours: of one worker, while the others do nothing.
+        shared: of all workers together, one for each block.
+    """
+
+    textbook: dict[int, list[float]]
+    ours: list[float]
+    shared: list[float]
+
+
+def compare(case: Case, settings: Settings) -> Iterator[Row]:
+    """Run the configurations of a case by turns."""
+    threads = torch.get_num_threads()
+    device = choose_devices(settings.device)[0]
+    with threads_set_to(1):
+        prepared = prepare_study(case.definition, settings, device)
+    request, tickets = as_textbook(prepared, device), draw_tickets(case)
+    times = Times({count: [] for count in (threads, 1)}, [], [])
+    outcomes: list[Outcome] = []
+    workers = int(joblib.cpu_count()) if device.type == "cpu" else 1
+    with Workers(workers, prepared, device, tickets[0]) as ours:
+        for block in blocks(tickets):
+            for ticket in block:
+                for count, seconds in times.textbook.items():
+                    with threads_set_to(count), timed(seconds):
+                        textbook.run_trial(request, ticket.params, ticket.seed)
+                with timed(times.ours):
+                    outcomes += ours.run([ticket])
+            if workers > 1:
+                with timed(times.shared, trials=workers * len(block)):
+                    ours.run([*block] * workers)
+    yield from rows(case.definition.name, threads, workers, times)
+    for phase in spent(outcomes[0]):
+        milliseconds = [1000 * spent(outcome)[phase] for outcome in outcomes]
+        yield Row.of(f"{case.definition.name}: ours, {phase}", milliseconds, "ms")
+
+
+def rows(name: str, threads: int, workers: int, times: Times) -> Iterator[Row]:
+    """
+    Args:
+        threads: that torch takes by itself.
+    """
+    theirs, base = times.textbook[threads], f"{name}: textbook, {threads} threads"
+    yield Row.of(base, theirs, "s")
+    if threads > 1:
+        what = f"{name}: textbook, 1 thread"
+        yield Row.of(what, times.textbook[1], "s", baseline=(base, theirs))
+    yield Row.of(f"{name}: ours, 1 worker", times.ours, "s", baseline=(base, theirs))
+    if workers > 1:
+        yield Row.of(
+            f"{name}: ours, {workers} workers",
+            times.shared,
+            "s",
+            baseline=(base, [statistics.fmean(block) for block in blocks(theirs)]),
+            notes=f"per trial, in blocks of {BLOCK} configurations",
+        )
+
+
+def spent(outcome: Outcome) -> dict[str, float]:
+    """Where a trial of ours spent its seconds, by phase."""
+    phases = {
+        name: float(phase["seconds"])
+        for name, phase in outcome.run["phases"].items()
+        if name not in CHARGED
+    }
+    return {**phases, "evaluation": outcome.metrics["wall_seconds"] - sum(phases.values())}
+
+
+def blocks(things: Sequence[T]) -> Iterator[Sequence[T]]:
+    """`BLOCK` at a time."""
+    for first in range(0, len(things), BLOCK):
+        yield things[first : first + BLOCK]
+
+
+@contextmanager
+def timed(seconds: list[float], trials: int = 1) -> Iterator[None]:
+    """Note how long the block took per trial."""
+    began = time.perf_counter()
+    yield
+    seconds.append((time.perf_counter() - began) / trials)
+
+
+def prepare_study(definition: Definition, settings: Settings, device: torch.device) -> Prepared:
+    """What a search does before its first trial."""
+    material = Material.load(definition)
+    announce = partial(print, file=sys.stderr)
+    workspace = open_workspace(material, str(settings.workspace), announce)
+    with workspace.lock():
+        return prepare(material, material.search, workspace, device, announce)
+
+
+def as_textbook(prepared: Prepared, device: torch.device) -> textbook.Request:
+    """The same θ_o, request and data for the textbook."""
+    material = prepared.material
+    factory, recipe = material.factory, material.definition.training_recipe
+    model = factory(0, torch.device("cpu"))
+    model.load_state_dict(prepared.original)
+    original = factory.network(model).state_dict()
+
+    def images(samples: Samples) -> textbook.Images:
+        return textbook.Images(samples.images, samples.labels, factory.mean, factory.std)
+
+    return textbook.Request(
+        partial(textbook.NETWORKS[material.definition.model], len(factory.mean), factory.classes),
+        original,
+        images(material.dataset.train.take(material.partition.forget)),
+        images(material.dataset.train.take(material.partition.retain)),
+        images(prepared.test),
+        recipe.epochs,
+        recipe.learning_rate,
+        recipe.momentum,
+        recipe.weight_decay,
+        recipe.batch_size,
+        device,
+    )
+
+
+def draw_tickets(case: Case) -> list[Ticket]:
+    """Configurations from all over the search space, always the same."""
+    space = distributions(case.definition.ranges)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    return [Ticket(n, study.ask(space).params, seed=n) for n in range(case.trials)]
+
+
+class Workers:
+    """Processes that run trials as those of a search do, and are ready before the first one."""
+
+    def __init__(self, count: int, prepared: Prepared, device: torch.device, first: Ticket) -> None:
+        """
+        Args:
+            first: what each of them runs beforehand, as it takes longer than all others.
+        """
+        context = multiprocessing.get_context("spawn")
+        payload = pickle.dumps(partial(make_runner, prepared, None))
+        self._pool = context.Pool(count, _begin, (payload, device, first, context.Barrier(count)))
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.terminate()
+
+    def run(self, tickets: Sequence[Ticket]) -> list[Outcome]:
+        """Returns when all of them are done."""
+        outcomes: list[Outcome] = []
+        for result in self._pool.map(_run, tickets, chunksize=1):
+            if isinstance(result, Failure):
+                raise RuntimeError(f"a trial failed: {result.reason}\n{result.traceback}")
+            outcomes.append(result)
+        return outcomes
+
+
+_runner: Callable[[Ticket], Outcome | Failure]
+"""Of this process, if it is one of the `Workers`."""
+
+
+def _begin(payload: bytes, device: torch.device, first: Ticket, all_ready: Barrier) -> None:
+    global _runner
+    _runner = pickle.loads(payload)(device)  # from our own driver
+    _runner(first)
+    all_ready.wait()
+
+
+def _run(ticket: Ticket) -> Outcome | Failure:
+    return _runner(ticket)
+
+
+@contextmanager
+def threads_set_to(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    yield
+    torch.set_num_threads(before)
+
+
+if __name__ == "__main__":
+    main("trial", __doc__, measure)

@@ -1,0 +1,181 @@
+"""A trial of ours and the textbook's are the same: the same selection, and the same outcome but for
+luck.
+
+Ours shares scores and proxies between trials, evaluates in other batches and lays its numbers out
+differently; with its own draws of noise and order besides, single trials differ by points. So they
+are compared in pairs, one configuration each, by a paired t-test. `ALARM` makes a false alarm in
+any of the four figures rarer than one in a thousand platforms; that so few pairs suffice
+nevertheless is shown on trials that are wrong on purpose.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+from scipy.stats import ttest_rel
+from torch.testing import assert_close
+
+import studies
+from benchmarks import textbook
+from benchmarks._command import Settings
+from benchmarks.trial import Case, as_textbook, draw_tickets, prepare_study
+from pareto.outcome import Outcome, Ticket
+from pareto.preparation import Prepared
+from pareto.trial import TrialRunner
+from studies import Definition
+from unlearn.datasets import to_unit
+from unlearn.selection import within_bounds
+
+CPU = torch.device("cpu")
+FIGURES = ("ta", "fa", "ra", "mia")
+STUDIES, CONFIGURATIONS = 6, 4
+ALARM = 2e-4
+
+
+def tiny(seed: int) -> Definition:
+    """Where unlearning is gentle: a model that is broken beyond repair hides every mistake."""
+    bounds = {
+        name: {"low": 0.5, "high": 2.0}
+        for name in ("forget_z1", "forget_z2", "retain_z1", "retain_z2")
+    }
+    return studies.validate(
+        {
+            "name": "tiny",
+            "seed": seed,
+            "model": "small-cnn",
+            "data": {
+                "name": "digits",
+                "train_limit": 300,
+                "test_limit": 200,
+                "pixel_noise": 0.2,
+            },
+            "request": {"kind": "random", "fraction": 0.3},
+            "recipe": {"epochs": 4, "learning_rate": 0.05, "batch_size": 64},
+            "space": {
+                **bounds,
+                "alpha": {"low": 1, "high": 2},
+                "sigma": {"low": 0.1, "high": 0.3},
+                "delta": {"low": 0, "high": 3},
+            },
+            "objectives": {"attack": "svc", "retrainings": 3},
+        },
+        "the tiny study",
+    )
+
+
+@dataclass(frozen=True)
+class Arena:
+    """A study with models, a request and a proxy of its own, and configurations to try in it."""
+
+    prepared: Prepared
+    tickets: list[Ticket]
+
+    @property
+    def request(self) -> textbook.Request:
+        return as_textbook(self.prepared, CPU)
+
+    def run(self, params: Mapping[str, object] | None = None) -> list[dict[str, float]]:
+        """The figures of a trial of ours for each configuration.
+
+        Args:
+            params: instead of the configuration's own.
+        """
+        runner = TrialRunner(self.prepared, CPU)
+        figures: list[dict[str, float]] = []
+        for ticket in self.tickets:
+            outcome = runner.run(replace(ticket, params={**ticket.params, **(params or {})}))
+            assert isinstance(outcome, Outcome)
+            figures.append({name: outcome.metrics[name] for name in FIGURES})
+        return figures
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def arenas(tmp_path_factory: pytest.TempPathFactory) -> list[Arena]:
+    settings = Settings(workspace=tmp_path_factory.mktemp("workspace"))
+    tickets = draw_tickets(Case(tiny(0), STUDIES * CONFIGURATIONS))
+    return [
+        Arena(prepare_study(tiny(seed), settings, CPU), tickets[seed::STUDIES])
+        for seed in range(STUDIES)
+    ]
+
+
+@pytest.fixture(scope="module")
+def textbooks(arenas: list[Arena]) -> list[textbook.Result]:
+    return [
+        textbook.run_trial(arena.request, ticket.params, ticket.seed)
+        for arena in arenas
+        for ticket in arena.tickets
+    ]
+
+
+def smallest_p(ours: list[dict[str, float]], textbooks: list[textbook.Result]) -> tuple[float, str]:
+    """Of all figures the one that differs most clearly, and how likely luck makes it so."""
+    assert len(ours) == len(textbooks) >= 20
+    return min(
+        (
+            float(
+                ttest_rel(
+                    [figures[name] for figures in ours],
+                    [getattr(result, name) for result in textbooks],
+                ).pvalue
+            ),
+            name,
+        )
+        for name in FIGURES
+    )
+
+
+def test_the_same_samples_are_selected(
+    arenas: list[Arena], textbooks: list[textbook.Result]
+) -> None:
+    results = iter(textbooks)
+    for arena in arenas:
+        scores = arena.prepared.precomputed
+        assert scores is not None
+        for ticket in arena.tickets:
+            result, params = next(results), ticket.params
+            forget = within_bounds(scores.forget_scores, params["forget_z1"], params["forget_z2"])
+            retain = within_bounds(scores.retain_scores, params["retain_z1"], params["retain_z2"])
+            assert result.kept_forget.equal(forget.nonzero().flatten())
+            assert result.kept_retain.equal(retain.nonzero().flatten())
+
+
+def test_the_outcome_is_the_same_but_for_luck(
+    arenas: list[Arena], textbooks: list[textbook.Result]
+) -> None:
+    p, name = smallest_p([figures for arena in arenas for figures in arena.run()], textbooks)
+    assert p > ALARM, f"{name} differs"
+
+
+def test_a_trial_without_noise_is_found_out(
+    arenas: list[Arena], textbooks: list[textbook.Result]
+) -> None:
+    silent = [figures for arena in arenas for figures in arena.run({"alpha": 0})]
+    assert smallest_p(silent, textbooks)[0] < ALARM
+
+
+@pytest.mark.parametrize("model", textbook.NETWORKS)
+def test_the_networks_are_the_same(arenas: list[Arena], model: str) -> None:
+    prepared = arenas[0].prepared
+    factory = replace(prepared.material.factory, name=model)
+    definition = prepared.material.definition.model_copy(update={"model": model})
+    ours = factory(1, CPU).train()
+    material = replace(prepared.material, definition=definition, factory=factory)
+    request = as_textbook(replace(prepared, material=material, original=ours.state_dict()), CPU)
+    theirs = request.new_network().train()
+    theirs.load_state_dict(request.original)
+    answers = ours(to_unit(prepared.test.images[:20]))
+    expected = theirs(torch.stack([request.test[position][0] for position in range(20)]))
+    assert_close(answers, expected, rtol=1e-4, atol=1e-4)
+    gradients, theirs_gradients = (
+        torch.autograd.grad(answer.square().sum(), list(network.parameters()))
+        for answer, network in ((answers, ours), (expected, theirs))
+    )
+    for gradient, other in zip(gradients, theirs_gradients, strict=True):
+        assert_close(gradient, other, rtol=1e-3, atol=1e-3 * float(other.abs().max()))
