@@ -12,6 +12,7 @@ from objectives.reference import MIN_RETRAININGS
 from studies.defaults import SAMPLER, SamplerName
 from unlearn.errors import InputError
 from unlearn.methods import METHODS, Choice, FloatRange, IntRange, Method, Range
+from unlearn.precision import Precision
 from unlearn.requests import ClassRequest, ForgetRequest, IndexRequest, RandomRequest
 from unlearn.training import Recipe
 
@@ -73,7 +74,7 @@ class NormalisationSection(_Strict):
 
 class RecipeSection(_Strict):
     """How θ_o (unless it is given), the retrained models and the proxies are trained; see
-    `unlearn.training.Recipe`."""
+    `unlearn.training.Recipe`. The precision is also that of unlearning."""
 
     epochs: Annotated[int, Field(ge=1)]
     learning_rate: Annotated[float, Field(gt=0)]
@@ -82,6 +83,7 @@ class RecipeSection(_Strict):
     batch_size: Annotated[int, Field(ge=2)] = 128
     schedule: Literal["constant", "cosine"] = "cosine"
     augment: bool = False
+    precision: Precision = "auto"
 
 
 class ObjectivesSection(_Strict):

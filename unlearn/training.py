@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from unlearn.augmentation import crop_and_mirror, draw_crops
 from unlearn.datasets import Samples, to_unit
 from unlearn.models import ModelFactory
+from unlearn.precision import Precision, multiplying
 from unlearn.pruning import Masks, mask_gradients, mask_weights
 from unlearn.seeds import derive_seed, seeded_globals
 from unlearn.seeds import generator as make_generator
@@ -34,6 +35,7 @@ class Recipe:
         momentum, weight_decay: of SGD.
         batch_size: samples per step; a last batch of one sample joins the one before it.
         augment: whether `train_from_scratch` crops and mirrors the images at random.
+        precision: of the multiplications.
     """
 
     epochs: int
@@ -43,6 +45,7 @@ class Recipe:
     batch_size: int = 128
     schedule: Literal["constant", "cosine"] = "constant"
     augment: bool = False
+    precision: Precision = "float32"
 
     def steps_per_epoch(self, samples: int) -> int:
         """How many batches one pass over `samples` samples makes."""
@@ -123,7 +126,9 @@ def train(
                 images = samples.images[positions]
                 if augmentation is not None:
                     images = crop_and_mirror(images, crops[start:end])
-                logits = model(to_unit(images))
+                with multiplying(recipe.precision, device):
+                    logits = model(to_unit(images))
+                logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
                 loss(logits, samples.labels[positions], positions).backward()
                 if masks is not None:
                     mask_gradients(model, masks)

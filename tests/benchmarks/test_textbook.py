@@ -1,9 +1,9 @@
 """A trial of ours and the textbook's are the same: the same selection, and the same outcome but for
 luck.
 
-Ours shares scores and proxies between trials, evaluates in other batches and lays its numbers out
-differently; with its own draws of noise and order besides, single trials differ by points. So they
-are compared in pairs, one configuration each, by a paired t-test. `ALARM` makes a false alarm in
+Ours shares scores and proxies between trials, evaluates in other batches, lays its numbers out
+differently, and may train in bfloat16; with its own draws of noise and order besides, single trials
+differ by points. So they are compared in pairs, one configuration each, by a paired t-test. `ALARM` makes a false alarm in
 any of the four figures rarer than one in a thousand platforms; that so few pairs suffice
 nevertheless is shown on trials that are wrong on purpose.
 """
@@ -25,6 +25,7 @@ from pareto.preparation import Prepared
 from pareto.trial import TrialRunner
 from studies import Definition
 from unlearn.datasets import to_unit
+from unlearn.precision import Precision
 from unlearn.selection import within_bounds
 
 CPU = torch.device("cpu")
@@ -75,13 +76,20 @@ class Arena:
     def request(self) -> textbook.Request:
         return as_textbook(self.prepared, CPU)
 
-    def run(self, params: Mapping[str, object] | None = None) -> list[dict[str, float]]:
+    def run(
+        self, precision: Precision = "float32", params: Mapping[str, object] | None = None
+    ) -> list[dict[str, float]]:
         """The figures of a trial of ours for each configuration.
 
         Args:
+            precision: of fine-tuning.
             params: instead of the configuration's own.
         """
-        runner = TrialRunner(self.prepared, CPU)
+        definition = self.prepared.material.definition
+        recipe = definition.recipe.model_copy(update={"precision": precision})
+        definition = definition.model_copy(update={"recipe": recipe})
+        material = replace(self.prepared.material, definition=definition)
+        runner = TrialRunner(replace(self.prepared, material=material), CPU)
         figures: list[dict[str, float]] = []
         for ticket in self.tickets:
             outcome = runner.run(replace(ticket, params={**ticket.params, **(params or {})}))
@@ -146,17 +154,19 @@ def test_the_same_samples_are_selected(
             assert result.kept_retain.equal(retain.nonzero().flatten())
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_the_outcome_is_the_same_but_for_luck(
-    arenas: list[Arena], textbooks: list[textbook.Result]
+    arenas: list[Arena], textbooks: list[textbook.Result], precision: Precision
 ) -> None:
-    p, name = smallest_p([figures for arena in arenas for figures in arena.run()], textbooks)
+    ours = [figures for arena in arenas for figures in arena.run(precision)]
+    p, name = smallest_p(ours, textbooks)
     assert p > ALARM, f"{name} differs"
 
 
 def test_a_trial_without_noise_is_found_out(
     arenas: list[Arena], textbooks: list[textbook.Result]
 ) -> None:
-    silent = [figures for arena in arenas for figures in arena.run({"alpha": 0})]
+    silent = [figures for arena in arenas for figures in arena.run(params={"alpha": 0})]
     assert smallest_p(silent, textbooks)[0] < ALARM
 
 

@@ -130,8 +130,8 @@ def test_svc_decides_as_scikit_learn_does_for_every_confidence(seed: int) -> Non
     # Of all shapes and sizes, with many confidences near 1, as a model that memorises gives them.
     random = np.random.default_rng(seed)
     members, nonmembers = (
-        random.beta(*random.uniform(0.05, 9, 2).tolist(), size=int(random.integers(5, 600)))
-        for _ in range(2)
+        random.beta(random.uniform(0.05, 9), random.uniform(0.05, 9), size)
+        for size in random.integers(5, 600, 2).tolist()
     )
     shown = np.concatenate([np.linspace(0, 1, 2001), members, nonmembers])
     features = np.concatenate([members, nonmembers])[:, None]

@@ -49,6 +49,7 @@ def recipe(**values: Any) -> Content:
         ({"recipe": recipe(epochs="ten")}, "recipe.epochs: "),
         ({"recipe": recipe(epochs=10.0)}, "recipe.epochs: "),
         ({"recipe": 10}, "recipe: "),
+        ({"recipe": recipe(precision="float16")}, "recipe.precision: "),
         ({"original": 3}, "original: "),
         *[
             ({"normalisation": {"mean": mean, "std": std}}, f"normalisation{words}")
@@ -220,6 +221,7 @@ def test_sections_become_what_the_packages_take() -> None:
         weight_decay=5e-4,
         batch_size=128,
         schedule="cosine",
+        precision="auto",
     )
     assert definition().forget_request == RandomRequest(0.2)
 

@@ -1,7 +1,7 @@
 """What FT and GA share: some epochs of SGD that set out from the pruned θ_o."""
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
@@ -66,7 +66,7 @@ def tune(
     model = copy.deepcopy(problem.original)
     with stopwatch.phase("prune", Work(steps=1)):
         masks = prune(model, config.pruning_rate)
-    recipe = config.recipe
+    recipe = replace(config.recipe, precision=problem.recipe.precision)
     steps = recipe.epochs * recipe.steps_per_epoch(len(samples))
     with stopwatch.phase("finetune", Work(steps, recipe.epochs * len(samples))):
         train(

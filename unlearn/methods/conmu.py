@@ -1,7 +1,7 @@
 """ConMU, controllable machine unlearning (Liu et al., WWW 2024)."""
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -159,7 +159,7 @@ def unlearn(
     with stopwatch.phase("distil", Work(1, len(new))):
         # D_new is fixed and the proxy is in evaluation mode: its answers are the same every epoch.
         proxy_logits = predict(proxy, new.images)
-    recipe = config.fine_tuning
+    recipe = replace(config.fine_tuning, precision=problem.recipe.precision)
     work = Work(recipe.epochs * recipe.steps_per_epoch(len(new)), recipe.epochs * len(new))
 
     def loss(logits: Tensor, labels: Tensor, positions: Tensor) -> Tensor:
