@@ -30,7 +30,7 @@ from pareto.devices import choose_devices, use_one_thread
 from pareto.engines import SerialEngine
 from pareto.groundwork import Groundwork
 from pareto.ledger import Ledger
-from pareto.preparation import Material
+from pareto.material import Material
 from pareto.space import distributions
 from studies import Definition
 from unlearn.stopwatch import Phase, Stopwatch

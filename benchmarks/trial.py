@@ -28,8 +28,10 @@ from benchmarks import textbook
 from benchmarks._command import Settings, main
 from benchmarks._report import Row
 from pareto.devices import choose_devices
+from pareto.engines import SerialEngine
+from pareto.material import Material
 from pareto.outcome import Failure, Outcome, Ticket
-from pareto.preparation import Material, Prepared, open_workspace, prepare
+from pareto.preparation import Prepared, open_workspace, prepare
 from pareto.space import distributions
 from pareto.trial import make_runner
 from studies import Definition
@@ -186,7 +188,7 @@ def prepare_study(definition: Definition, settings: Settings, device: torch.devi
     announce = partial(print, file=sys.stderr)
     workspace = open_workspace(material, str(settings.workspace), announce)
     with workspace.lock():
-        return prepare(material, material.search, workspace, device, announce)
+        return prepare(material, material.search, workspace, SerialEngine(device), announce)
 
 
 def as_textbook(prepared: Prepared, device: torch.device) -> textbook.Request:

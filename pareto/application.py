@@ -25,7 +25,8 @@ from pareto.evidence import (
     plain_words,
 )
 from pareto.experiment import Arm, configure
-from pareto.preparation import Material, original_figures, original_weights
+from pareto.material import Material
+from pareto.preparation import original_figures, original_weights
 from pareto.trial import environment
 from pareto.workspace import Artifact
 from studies import Definition

@@ -18,13 +18,14 @@ from pydantic import TypeAdapter
 
 from pareto import storages
 from pareto.devices import use_one_thread
-from pareto.engines import Announce, Engine
+from pareto.engines import Announce, Engine, Workers
 from pareto.engines.settings import EngineSettings
 from pareto.ledger import Ledger, StudyKind
+from pareto.material import Material
 from pareto.outcome import Failure, Outcome, Ticket
 from pareto.places import Place, absolute
 from pareto.plans import Cell, CellPlan, cell_key
-from pareto.preparation import Material, Prepared, open_workspace, prepare
+from pareto.preparation import Prepared, open_workspace, prepare
 from pareto.progress import Progress
 from pareto.search_loop import find_definition
 from pareto.study import COMMANDS, open_study
@@ -204,14 +205,14 @@ def _prepare(
 
 
 def _prepare_on(
-    material: Material, kind: StudyKind, place: str, device: torch.device, announce: Announce
+    material: Material, kind: StudyKind, place: str, workers: Workers, announce: Announce
 ) -> Prepared:
     use_one_thread()
     test = material.report if kind == "comparison" else material.search
     workspace = open_workspace(material, place, announce)
     with workspace.lock():
-        prepared = prepare(material, test, workspace, device, announce, share_work=False)
-    if device.type == "cuda":
+        prepared = prepare(material, test, workspace, workers, announce, share_work=False)
+    if workers.device.type == "cuda":
         torch.cuda.empty_cache()  # what training took is for the workers now
     return prepared
 

@@ -15,10 +15,11 @@ import torch
 from objectives.runtime import UnitTime
 from pareto.calibration import remembered_unit_times
 from pareto.devices import use_one_thread
-from pareto.engines import Announce, Engine
+from pareto.engines import Announce, Engine, Workers
 from pareto.ledger import Ledger
+from pareto.material import Material
 from pareto.places import absolute
-from pareto.preparation import Material, Prepared, open_workspace, prepare
+from pareto.preparation import Prepared, open_workspace, prepare
 from pareto.trial import TrialRunner, environment
 
 NOTES = ("original", "reference", "fingerprint", "unit_times", "calibrated_on")
@@ -71,18 +72,19 @@ def _lay(
     known: Mapping[str, Any],
     material: Material,
     place: str,
-    device: torch.device,
+    workers: Workers,
     announce: Announce,
 ) -> tuple[Prepared, dict[str, Any]]:
-    """Prepare a study on a device, and calibrate it, if that is not known yet.
+    """Prepare a study with these workers, and calibrate it, if that is not known yet.
 
     Returns:
         What was prepared, and the notes to keep of it, where there are none yet.
     """
     use_one_thread()
+    device = workers.device
     workspace = open_workspace(material, place, announce)
     with workspace.lock():
-        prepared = prepare(material, material.search, workspace, device, announce)
+        prepared = prepare(material, material.search, workspace, workers, announce)
         notes: dict[str, Any] = {
             "original": prepared.original_figures.as_dict(),
             "reference": prepared.reference.as_dict(),

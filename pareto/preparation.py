@@ -1,172 +1,38 @@
 """What every trial of a study shares: data, θ_o, retrained reference, scores, proxies."""
 
 import hashlib
+import statistics
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 
 import torch
 
-from objectives.evaluation import Evaluation, EvaluationSets, evaluate, split_test
+from objectives.evaluation import Evaluation, EvaluationSets, evaluate
 from objectives.reference import Reference
+from pareto.engines import Announce, SerialEngine, Workers
+from pareto.material import Material
+from pareto.trainings import Training, train_missing
 from pareto.workspace import Artifact, Workspace
 from studies import Definition
-from unlearn.checkpoint import fitted, load_checkpoint, on_cpu
-from unlearn.datasets import Dataset, Samples, load
+from unlearn.checkpoint import on_cpu
+from unlearn.datasets import Samples
 from unlearn.errors import InputError
-from unlearn.models import ModelFactory, Normalisation
 from unlearn.problem import Precomputed, Problem, StateDict
 from unlearn.proxy import proxy_snapshots, training_work
 from unlearn.pruning import prune
-from unlearn.requests import Partition, resolve
 from unlearn.seeds import derive_seed
 from unlearn.selection import el2n
 from unlearn.stopwatch import Phase, Stopwatch, Work
 from unlearn.training import train_from_scratch
 
-Announce = Callable[[str], None]
+WARM_UP_SAMPLES = 256
+TIMED_SECONDS = 1.0
+"""For how long epochs of retraining are timed; one, at least."""
 
 HARDLY = 0.1
 """How much better than guessing a given θ_o has to be on its own training data: a share of what
 there is to be better by."""
-
-
-@dataclass(frozen=True)
-class Material:
-    """A definition's data, loaded, and its forget request, resolved.
-
-    Attributes:
-        search, report: the two halves of the test data.
-        normalisation: what the definition, or the file of its θ_o, gives instead of the statistics
-            of the training data.
-        original: θ_o, if the definition gives it.
-        repeat: which draw of everything random this is, the data and their halves excepted; None
-            is the study's own.
-    """
-
-    definition: Definition
-    dataset: Dataset
-    partition: Partition
-    factory: ModelFactory
-    search: Samples
-    report: Samples
-    normalisation: Normalisation | None = None
-    original: StateDict | None = None
-    repeat: int | None = None
-
-    @classmethod
-    def load(cls, definition: Definition) -> "Material":
-        """Read what the definition names.
-
-        Raises:
-            InputError: the data, the model, its weights or the request is not usable.
-        """
-        file = _path(definition.original)
-        checkpoint = None if file is None else load_checkpoint(file)
-        section, seed = definition.data, derive_seed(definition.seed, "data")
-        dataset = load(
-            section.name,
-            seed=seed,
-            folder=_path(section.dir),
-            train_limit=section.train_limit,
-            test_limit=section.test_limit,
-            pixel_noise=section.pixel_noise,
-        )
-        partition = resolve(definition.forget_request, dataset, seed)
-        halves = split_test(dataset.test.labels, seed)
-        normalisation = checkpoint.normalisation if checkpoint else None
-        if definition.normalisation is not None:
-            normalisation = Normalisation(**definition.normalisation.model_dump())
-        factory = ModelFactory.for_data(
-            definition.model,
-            dataset.train,
-            len(dataset.classes),
-            _path(definition.model_dir),
-            normalisation,
-        )
-        return cls(
-            definition,
-            dataset,
-            partition,
-            factory,
-            dataset.test.take(halves.search),
-            dataset.test.take(halves.report),
-            normalisation,
-            fitted(checkpoint, factory) if checkpoint else None,
-        )
-
-    def repeated(self, repeat: int) -> "Material":
-        """The same data with a seed of its own: another draw of the request (unless it lists its
-        samples), another θ_o (unless it is given) and other retrained models."""
-        again = replace(self, repeat=repeat)
-        partition = resolve(self.definition.forget_request, self.dataset, again.seed)
-        return replace(again, partition=partition)
-
-    @property
-    def seed(self) -> int:
-        """Of all that is trained and drawn."""
-        if self.repeat is None:
-            return self.definition.seed
-        return derive_seed(self.definition.seed, "repeat", self.repeat)
-
-    def describe(self) -> str:
-        """The data and the request in one line."""
-        train, test = self.dataset.train, self.dataset.test
-        return (
-            f"{len(train)} training and {len(test)} test images of {len(self.dataset.classes)}"
-            f" classes; {len(self.partition.forget)} training images are to be forgotten"
-        )
-
-    def identity(self) -> dict[str, object]:
-        """What two openings of the study must agree on: its definition, and what it leads to."""
-        source, weights = self.factory.source_fingerprint(), self._weights_fingerprint()
-        normalisation = {} if self.normalisation is None else self.normalisation._asdict()
-        return {
-            **self.definition.identity(),
-            **{f"normalisation.{key}": list(values) for key, values in normalisation.items()},
-            **({} if self.repeat is None else {"repeat": self.repeat}),
-            **({} if source is None else {"model.sha256": source}),
-            **({} if weights is None else {"original.sha256": weights}),
-            "data.sha256": self.dataset.fingerprint(),
-            "request.sha256": Dataset(
-                Samples(self.partition.forget, self.partition.forget),
-                Samples(self.partition.retain, self.partition.retain),
-                classes=(),
-            ).fingerprint(),
-        }
-
-    def _weights_fingerprint(self) -> str | None:
-        """Of a given θ_o without its normalisation: machines differ in the last bit of statistics
-        of the data."""
-        if self.original is None:
-            return None
-        model = self.factory(0, torch.device("cpu"))
-        model.load_state_dict(self.original)
-        return Artifact(self.factory.network(model).state_dict()).fingerprint()
-
-    def problem(self, original: StateDict, device: torch.device) -> Problem:
-        """The request as a method takes it."""
-        model = self.factory(0, device)
-        model.load_state_dict(original)
-        return Problem(
-            model.eval(),
-            self.factory,
-            self.definition.training_recipe,
-            self.dataset.train.take(self.partition.forget).to(device),
-            self.dataset.train.take(self.partition.retain).to(device),
-            device,
-        )
-
-    def evaluation_sets(self, problem: Problem, test: Samples) -> EvaluationSets:
-        """What models are scored on, with either half of the test data."""
-        return EvaluationSets.build(
-            problem.forget,
-            problem.retain,
-            test.to(problem.device),
-            forgotten_class=self.partition.forgotten_class,
-            whole_class=self.partition.forgets_whole_class(self.dataset.train.labels),
-            seed=derive_seed(self.seed, "evaluation"),
-        )
 
 
 @dataclass(frozen=True)
@@ -207,7 +73,7 @@ def prepare(
     material: Material,
     test: Samples,
     workspace: Workspace,
-    device: torch.device,
+    workers: Workers,
     announce: Announce,
     *,
     share_work: bool = True,
@@ -216,20 +82,29 @@ def prepare(
 
     Args:
         test: the half of the test data to score on.
+        workers: what is trained is trained side by side by all of them.
         share_work: whether trials shall share scores and proxies.
 
     Raises:
         InputError: the workspace cannot be read or written.
+        EngineError: workers die, or lack memory.
     """
+    retrainings = [Training(run) for run in range(material.definition.objectives.retrainings)]
+    if material.original is None:
+        train_missing(material, [Training(None), *retrainings], workspace, workers, announce)
+    device = workers.device
     builder = _Builder(material, workspace, device, announce)
-    original = builder.original()
-    problem = material.problem(original, device)
+    weights = builder.original()
+    problem = material.problem(weights, device)
     sets = material.evaluation_sets(problem, test)
+    figures = original_figures(material, problem, sets, announce)
+    if material.original is not None:  # and has just passed for one
+        train_missing(material, retrainings, workspace, workers, announce)
     return Prepared(
         material,
         test,
-        original,
-        original_figures(material, problem, sets, announce),
+        weights,
+        figures,
         builder.reference(problem, sets),
         builder.precomputed(problem) if share_work and _has_proxies(material) else None,
         builder.fingerprint(),
@@ -248,6 +123,7 @@ def original_weights(
         return material.original
     workspace = open_workspace(material, place, announce)
     with workspace.lock():
+        train_missing(material, [Training(None)], workspace, SerialEngine(device), announce)
         return _Builder(material, workspace, device, announce).original()
 
 
@@ -300,47 +176,39 @@ class _Builder:
         if given is not None:
             self.fingerprints["original"] = Artifact(given).fingerprint()
             return given
-
-        def build() -> Artifact:
-            self.announce("training the original model")
-            model = train_from_scratch(
-                self.material.factory,
-                self.material.dataset.train.to(self.device),
-                self.definition.training_recipe,
-                derive_seed(self.material.seed, "original"),
-            )
-            return Artifact(on_cpu(model.state_dict()))
-
-        return dict(self._get("original", build).tensors)
+        return dict(self._trained(Training(None)).tensors)
 
     def reference(self, problem: Problem, sets: EvaluationSets) -> Reference:
         """R models retrained on D_r with θ_o's recipe and seeds of their own."""
         section = self.definition.objectives
-        models = [self._retrained(problem, run) for run in range(section.retrainings)]
         runs: list[Evaluation] = []
-        for artifact in models:
+        for run in range(section.retrainings):
             model = problem.build(0, problem.device)
-            model.load_state_dict(artifact.tensors)
+            model.load_state_dict(self._trained(Training(run)).tensors)
             runs.append(evaluate(model.eval(), sets, section.attack))
-        seconds = sorted(float(artifact.notes["seconds"]) for artifact in models)
-        return Reference(tuple(runs), seconds[len(seconds) // 2])
+        cost = self.workspace.get("retraining", lambda: self._cost_of_retraining(problem))
+        return Reference(tuple(runs), float(cost.notes["seconds"]))
 
-    def _retrained(self, problem: Problem, run: int) -> Artifact:
-        def build() -> Artifact:
-            total = self.definition.objectives.retrainings
-            self.announce(f"retraining without the forgotten samples, {run + 1} of {total}")
-            stopwatch = Stopwatch(self.device)
-            work = training_work(problem, problem.recipe.epochs)
-            with stopwatch.phase("train", work):
-                model = train_from_scratch(
-                    problem.build,
-                    problem.retain,
-                    problem.recipe,
-                    derive_seed(self.material.seed, "retrained", run),
-                )
-            return Artifact(on_cpu(model.state_dict()), {"seconds": stopwatch.seconds})
+    def _cost_of_retraining(self, problem: Problem) -> Artifact:
+        """Extrapolated from an epoch that has the device to itself: all epochs are alike, and when
+        models are trained side by side, a stopwatch tells of the others too."""
+        self.announce("timing an epoch of retraining")
+        few = problem.retain.take(torch.arange(min(WARM_UP_SAMPLES, len(problem.retain))))
+        train_from_scratch(problem.build, few, problem.recipe, 0, epochs=1)
+        estimates: list[float] = []
+        began = time.perf_counter()
+        while not estimates or time.perf_counter() - began < TIMED_SECONDS:
+            # A proxy is trained as the retrained models are.
+            _, (network, one) = proxy_snapshots(problem, 1, 0, Stopwatch(self.device))
+            epoch = one.seconds - network.seconds
+            estimates.append(network.seconds + problem.recipe.epochs * epoch)
+        return Artifact(notes={"seconds": statistics.median(estimates)})
 
-        return self._get(f"retrained-{run}", build)
+    def _trained(self, training: Training) -> Artifact:
+        artifact = self.workspace.find(training.name)
+        assert artifact is not None, "it has just been trained"
+        self.fingerprints[training.name] = artifact.fingerprint()
+        return artifact
 
     def precomputed(self, problem: Problem) -> Precomputed:
         """EL2N scores, and the proxy after every number of epochs that the search may ask for."""
@@ -400,10 +268,6 @@ class _Builder:
 
 def _has_proxies(material: Material) -> bool:
     return bool(material.definition.method["name"] == "conmu")
-
-
-def _path(name: str | None) -> Path | None:
-    return None if name is None else Path(name)
 
 
 def _phase(note: dict[str, object]) -> Phase:

@@ -9,9 +9,9 @@ from pareto import groundwork, storages
 from pareto.engines import Announce
 from pareto.engines.settings import EngineSettings
 from pareto.ledger import Ledger, study_names
+from pareto.material import Material
 from pareto.places import Place
 from pareto.plans import BudgetPlan
-from pareto.preparation import Material
 from pareto.progress import Progress, search_progress
 from pareto.samplers import StudySampler
 from pareto.space import distributions

@@ -17,8 +17,9 @@ from pareto.engines import Announce, SerialEngine
 from pareto.errors import TrialFails
 from pareto.front import OBJECTIVES
 from pareto.ledger import Ledger
+from pareto.material import Material
 from pareto.outcome import Failure, Ticket
-from pareto.preparation import Material, open_workspace, prepare
+from pareto.preparation import open_workspace, prepare
 from pareto.search_loop import find_definition
 from pareto.study import Study
 from pareto.trial import TrialRunner
@@ -108,13 +109,14 @@ def validate(
     material = Material.load(definition)
     ledger = Ledger(storages.connect(study.storage, writable=True), study.name)
     ledger.refuse_difference(material.identity())
-    ground = groundwork.lay(ledger, SerialEngine(place), material, str(workspace), announce)
+    engine = SerialEngine(place)
+    ground = groundwork.lay(ledger, engine, material, str(workspace), announce)
     announce(f"running trial {number} again")
     runner = TrialRunner(ground.prepared, place, ground.unit_times)
     replayed = _run(runner, Ticket(number, trial.params, trial.run["seed"]))
     opened = open_workspace(material, str(workspace), announce)
     with opened.lock():
-        report = prepare(material, material.report, opened, place, announce, share_work=False)
+        report = prepare(material, material.report, opened, engine, announce, share_work=False)
     runner = TrialRunner(report, place, ground.unit_times)
     runs = []
     for repeat in range(repeats):

@@ -67,14 +67,15 @@ class Workspace:
 
     def get(self, name: str, build: Callable[[], Artifact]) -> Artifact:
         """The artifact called `name`: read if it is there and intact, built and kept otherwise."""
-        found = self._read(name)
+        found = self.find(name)
         if found is not None:
             return found
         built = build()
-        self._write(name, built)
+        self.put(name, built)
         return built
 
-    def _read(self, name: str) -> Artifact | None:
+    def find(self, name: str) -> Artifact | None:
+        """The artifact called `name`, if it is there and intact."""
         file, seal = self._files(name)
         expected = self._place.read(seal)
         content = None if expected is None else self._place.read(file)
@@ -88,7 +89,8 @@ class Workspace:
         self._warn(f"{self._place}/{file} is damaged and is made again")
         return None
 
-    def _write(self, name: str, artifact: Artifact) -> None:
+    def put(self, name: str, artifact: Artifact) -> None:
+        """Keep an artifact under this name, instead of what there is."""
         file, seal = self._files(name)
         content = save(dict(artifact.tensors), metadata={"notes": json.dumps(artifact.notes)})
         # The seal comes last: without it the file does not count.

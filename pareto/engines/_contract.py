@@ -8,27 +8,53 @@ import torch
 from pareto.outcome import Failure, Outcome, Ticket
 
 T = TypeVar("T")
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+Reported = TypeVar("Reported", contravariant=True)
 Announce = Callable[[str], None]
 RunTrial = Callable[[Ticket], Outcome | Failure]
 MakeRunner = Callable[[torch.device], RunTrial]
 INTERRUPTED = Failure("interrupted", lost=True)
 
 
-class TrialSource(Protocol):
-    """Where tickets come from and where results go; used by one thread."""
+class Source(Protocol[Task, Reported]):
+    """Where tasks come from and where results go; used by one thread."""
 
     @property
     def finished(self) -> bool:
-        """No ticket will be given any more."""
+        """No task will be given any more."""
 
-    def next(self) -> Ticket | None:
-        """The next trial to run; None if there is none at the moment."""
+    def next(self) -> Task | None:
+        """The next one to do; None if there is none at the moment."""
 
-    def report(self, ticket: Ticket, result: Outcome | Failure) -> None:
-        """Hand in what came of a ticket; every ticket is reported or put back, exactly once."""
+    def report(self, task: Task, result: Reported | Failure) -> None:
+        """Hand in what came of a task; every one is reported or put back, exactly once."""
 
-    def put_back(self, ticket: Ticket) -> None:
-        """Hand in a ticket that was not begun."""
+    def put_back(self, task: Task) -> None:
+        """Hand in a task that was not begun."""
+
+
+TrialSource = Source[Ticket, Outcome]
+
+
+class Workers(Protocol):
+    """Processes of this machine, or this process itself.
+
+    Attributes:
+        device: of the first of them.
+    """
+
+    device: torch.device
+
+    def run(
+        self,
+        source: Source[Task, Result],
+        make_runner: Callable[[torch.device], Callable[[Task], Result | Failure]],
+    ) -> None:
+        """As `Engine.run`, of tasks of any kind."""
+
+
+Work = Callable[[Workers, Announce], T]
 
 
 class Engine(Protocol):
@@ -40,11 +66,11 @@ class Engine(Protocol):
 
     workers: int
 
-    def call(self, work: Callable[[torch.device, Announce], T], announce: Announce) -> T:
-        """Do something once, on a device like those that trials run on, with it to itself.
+    def call(self, work: Work[T], announce: Announce) -> T:
+        """Do something once, with devices like those that trials run on to itself.
 
         Args:
-            work: given the device, and whom to tell of its progress.
+            work: given the workers that there are, and whom to tell of its progress.
         """
 
     def run(self, source: TrialSource, make_runner: MakeRunner) -> None:

@@ -12,57 +12,56 @@ from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from typing import Any
 
 import torch
 
-from pareto.engines._contract import (
-    INTERRUPTED,
-    Announce,
-    MakeRunner,
-    RunTrial,
-    T,
-    TrialSource,
-)
+from pareto.engines._contract import INTERRUPTED, Announce, Result, Source, T, Task, Work
 from pareto.errors import EngineError
-from pareto.outcome import Failure, Ticket
+from pareto.outcome import Failure
 
 POLL_SECONDS = 0.2
 MAX_FAILED_STARTS = 3
 REMEDY = "try fewer --workers, or another --device"
-_ALIVE, _READY = "alive", "ready"
+_ALIVE = "alive"
 
 
 class SerialEngine:
-    """One trial after the other, in this process."""
+    """One task after the other, in this process."""
 
     workers = 1
 
     def __init__(self, device: torch.device) -> None:
-        self._device = device
+        self.device = device
 
-    def call(self, work: Callable[[torch.device, Announce], T], announce: Announce) -> T:
-        return work(self._device, announce)
+    def call(self, work: Work[T], announce: Announce) -> T:
+        return work(self, announce)
 
-    def run(self, source: TrialSource, make_runner: MakeRunner) -> None:
-        run_trial = make_runner(self._device)
+    def run(
+        self,
+        source: Source[Task, Result],
+        make_runner: Callable[[torch.device], Callable[[Task], Result | Failure]],
+    ) -> None:
+        run_task = make_runner(self.device)
         while not source.finished:
-            ticket = source.next()
-            if ticket is None:
+            task = source.next()
+            if task is None:
                 time.sleep(POLL_SECONDS)
                 continue
             try:
-                result = run_trial(ticket)
+                result = run_task(task)
             except KeyboardInterrupt:
-                source.report(ticket, INTERRUPTED)
+                source.report(task, INTERRUPTED)
                 raise
-            source.report(ticket, result)
+            source.report(task, result)
 
 
 class PoolEngine:
-    """Trials in spawned processes, one at a time in each.
+    """Tasks in spawned processes, one at a time in each, for the time of a `with` block.
 
-    A worker that dies takes its trial with it, which is reported as lost, and is replaced. While
-    all of them are at work, the next ticket is asked for, so that none has to wait for it.
+    The processes start with the block, and import what they need while there is nothing for them
+    to do. One that dies takes its task with it, which is reported as lost, and is replaced. While
+    all of them are at work, the next task is asked for, so that none has to wait for it.
     """
 
     def __init__(self, devices: Sequence[torch.device]) -> None:
@@ -71,43 +70,55 @@ class PoolEngine:
             devices: one per worker; several may share one.
         """
         self.workers = len(devices)
+        self.device = devices[0]
         self._devices = devices
+        self._pool: list[_Worker] = []
         self._failed_starts = 0
-        self._reserve: Ticket | None = None
+        self._reserve: Any = None
 
-    def call(self, work: Callable[[torch.device, Announce], T], announce: Announce) -> T:
-        return work(self._devices[0], announce)
+    def __enter__(self) -> "PoolEngine":
+        self._pool = [_Worker.spawn(device) for device in self._devices]
+        return self
 
-    def run(self, source: TrialSource, make_runner: MakeRunner) -> None:
+    def __exit__(self, *_: object) -> None:
+        for worker in self._pool:
+            worker.connection.close()  # all at once, for each takes its time to leave
+        for worker in self._pool:
+            worker.end()
+
+    def call(self, work: Work[T], announce: Announce) -> T:
+        return work(self, announce)
+
+    def run(
+        self,
+        source: Source[Task, Result],
+        make_runner: Callable[[torch.device], Callable[[Task], Result | Failure]],
+    ) -> None:
         # Pickled here and sent as bytes: torch would move tensors through shared memory, of which
         # containers have little.
         payload = pickle.dumps(make_runner)
-        workers = [_Worker.spawn(payload, device) for device in self._devices]
+        for worker in self._pool:
+            worker.employ(payload)
         try:
-            self._run(source, workers)
+            self._run(source)
         except (KeyboardInterrupt, EngineError):
-            for worker in workers:
-                if worker.ticket is not None:
-                    source.report(worker.ticket, INTERRUPTED)
+            for worker in self._pool:
+                if worker.task is not None:
+                    source.report(worker.task, INTERRUPTED)
             self._put_back_reserve(source)
             raise
-        finally:
-            for worker in workers:
-                worker.connection.close()  # all at once, for each takes its time to leave
-            for worker in workers:
-                worker.end()
 
-    def _run(self, source: TrialSource, workers: list["_Worker"]) -> None:
+    def _run(self, source: Source[Any, Any]) -> None:
         while True:
             finished = source.finished
             if finished:
                 self._put_back_reserve(source)
-                if all(worker.ticket is None for worker in workers):
+                if all(worker.task is None for worker in self._pool):
                     return
-            for worker in workers:
+            for worker in self._pool:
                 if not finished and worker.is_idle:
                     worker.start(self._next(source))
-            awaited = [worker.connection for worker in workers if not worker.is_idle]
+            awaited = [worker.connection for worker in self._pool if not worker.is_idle]
             if not awaited:
                 time.sleep(POLL_SECONDS)
                 continue
@@ -115,22 +126,22 @@ class PoolEngine:
             if not ready and not finished and self._reserve is None:
                 self._reserve = source.next()
             ready = ready or wait(awaited, timeout=POLL_SECONDS)
-            for position, worker in enumerate(workers):
+            for position, worker in enumerate(self._pool):
                 if worker.connection in ready:
-                    self._receive(source, workers, position)
+                    self._receive(source, position)
 
-    def _next(self, source: TrialSource) -> Ticket | None:
-        ticket, self._reserve = self._reserve, None
-        return source.next() if ticket is None else ticket
+    def _next(self, source: Source[Any, Any]) -> Any:
+        task, self._reserve = self._reserve, None
+        return source.next() if task is None else task
 
-    def _put_back_reserve(self, source: TrialSource) -> None:
+    def _put_back_reserve(self, source: Source[Any, Any]) -> None:
         if self._reserve is not None:
             source.put_back(self._reserve)
             self._reserve = None
 
-    def _receive(self, source: TrialSource, workers: list["_Worker"], position: int) -> None:
+    def _receive(self, source: Source[Any, Any], position: int) -> None:
         """Take in one message of a worker, or its death."""
-        worker = workers[position]
+        worker = self._pool[position]
         try:
             message = worker.connection.recv()
         except (EOFError, ConnectionError):
@@ -139,43 +150,65 @@ class PoolEngine:
                 self._failed_starts += 1
                 if self._failed_starts == MAX_FAILED_STARTS:
                     raise EngineError(f"a worker could not start: it {reason}", REMEDY) from None
-            workers[position] = _Worker.spawn(worker.payload, worker.device)
-            if worker.ticket is not None:
-                source.report(worker.ticket, Failure(f"its worker {reason}", lost=True))
+            self._pool[position] = _Worker.spawn(worker.device)
+            self._pool[position].employ(worker.payload)
+            if worker.task is not None:
+                source.report(worker.task, Failure(f"its worker {reason}", lost=True))
             return
-        if worker.ticket is not None:
-            ticket, worker.ticket = worker.ticket, None
+        if worker.task is not None:
+            task, worker.task = worker.task, None
             self._failed_starts = 0  # it is not that none can work
             if self._reserve is not None and not source.finished:
                 worker.start(self._next(source))
-            source.report(ticket, message)
+            source.report(task, message)
         elif isinstance(message, Failure):
             raise EngineError(f"a worker could not start: {message.reason}", REMEDY)
         elif message == _ALIVE:
-            worker.send((worker.payload, worker.device))
-        else:
+            worker.alive = True
+            worker.employ(worker.payload)
+        elif message == worker.role:
             worker.ready = True
             self._failed_starts = 0
 
 
+@dataclass(frozen=True)
+class _Role:
+    """What a worker is to be.
+
+    Attributes:
+        number: which of its roles.
+        payload: the pickled maker of what it does tasks with.
+    """
+
+    number: int
+    payload: bytes
+    device: torch.device
+
+
 @dataclass
 class _Worker:
-    """A process, our end of the pipe to it, and the ticket it works on.
+    """A process, our end of the pipe to it, and the task it works on.
 
-    It says that it is alive, is sent the payload, and says that it is ready; then it answers each
-    ticket with a result. Nothing is sent that it does not wait for, as a pipe holds little and a
-    process that dies while starting would never empty it.
+    It says that it is alive, is sent its role, and answers with the role's number when it is ready;
+    then it answers each task with a result, until it is sent another role. Nothing is sent that it
+    does not wait for, as a pipe holds little and a process that dies while starting would never
+    empty it.
+
+    Attributes:
+        role: the number of the last role that it was given.
     """
 
     process: BaseProcess
     connection: Connection
-    payload: bytes
     device: torch.device
+    payload: bytes = b""
+    role: int = 0
+    alive: bool = False
     ready: bool = False
-    ticket: Ticket | None = None
+    task: Any = None
 
     @classmethod
-    def spawn(cls, payload: bytes, device: torch.device) -> "_Worker":
+    def spawn(cls, device: torch.device) -> "_Worker":
         ours, theirs = multiprocessing.Pipe()
         context = multiprocessing.get_context("spawn")
         process = context.Process(target=_work, args=(theirs,), daemon=True)
@@ -188,18 +221,25 @@ class _Worker:
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         theirs.close()
-        return cls(process, ours, payload, device)
+        return cls(process, ours, device)
 
     @property
     def is_idle(self) -> bool:
-        """Whether it waits for a ticket; otherwise a message, or its death, is to come."""
-        return self.ready and self.ticket is None
+        """Whether it waits for a task; otherwise a message, or its death, is to come."""
+        return self.ready and self.task is None
 
-    def start(self, ticket: Ticket | None) -> None:
-        """Let it run a ticket, if there is one."""
-        if ticket is not None:
-            self.ticket = ticket
-            self.send(ticket)
+    def employ(self, payload: bytes) -> None:
+        """Give it another role, at once or as soon as it is alive; it has no task."""
+        self.payload, self.ready = payload, False
+        if self.alive:
+            self.role += 1
+            self.send(_Role(self.role, payload, self.device))
+
+    def start(self, task: Any) -> None:
+        """Let it do a task, if there is one."""
+        if task is not None:
+            self.task = task
+            self.send(task)
 
     def send(self, message: object) -> None:
         with suppress(ConnectionError):  # it has died: receiving says so
@@ -221,20 +261,22 @@ class _Worker:
 
 
 def _work(connection: Connection) -> None:
-    """The life of a worker: make a runner, then trials until the driver closes the pipe."""
+    """The life of a worker: be what the driver says, until it closes the pipe."""
     threading.Thread(target=_leave_with_driver, daemon=True).start()
     with suppress(EOFError, ConnectionError):  # the driver has closed the pipe
         connection.send(_ALIVE)
-        payload, device = connection.recv()
-        try:
-            # From our own driver through its own pipe: never from a file or a stranger.
-            run_trial: RunTrial = pickle.loads(payload)(device)
-        except Exception as error:
-            connection.send(Failure(f"{type(error).__name__}: {error}"))
-            return
-        connection.send(_READY)
         while True:
-            connection.send(run_trial(connection.recv()))
+            message = connection.recv()
+            if isinstance(message, _Role):
+                try:
+                    # From our own driver through its own pipe: never from a file or a stranger.
+                    run_task = pickle.loads(message.payload)(message.device)
+                except Exception as error:
+                    connection.send(Failure(f"{type(error).__name__}: {error}"))
+                    return
+                connection.send(message.number)
+            else:
+                connection.send(run_task(message))
 
 
 def _leave_with_driver() -> None:

@@ -3,7 +3,7 @@
 import pickle
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -18,7 +18,9 @@ from pareto.engines._contract import (
     RunTrial,
     T,
     TrialSource,
+    Work,
 )
+from pareto.engines.local import SerialEngine
 from pareto.errors import EngineError
 from pareto.outcome import Failure, Ticket
 from unlearn.errors import UserFacingError
@@ -98,7 +100,7 @@ class RayEngine:
         """Whether no two trials share a GPU; processor cores are always shared."""
         return self._gpus >= 1
 
-    def call(self, work: Callable[[torch.device, Announce], T], announce: Announce) -> T:
+    def call(self, work: Work[T], announce: Announce) -> T:
         payload = pickle.dumps(work)
         for attempt in range(1, MAX_CALLS + 1):
             try:
@@ -240,7 +242,9 @@ def _called(payload: bytes, device: torch.device) -> Iterator[tuple[str, Any]]:
 
     def work() -> None:
         try:
-            result = pickle.loads(payload)(device, lambda text: messages.put(("said", text)))
+            result = pickle.loads(payload)(
+                SerialEngine(device), lambda text: messages.put(("said", text))
+            )
             messages.put(("returned", result))
         except UserFacingError as error:
             messages.put(("raised", error))

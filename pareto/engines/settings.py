@@ -88,7 +88,11 @@ class EngineSettings:
         """
         if self.name == "local":
             devices = self._devices(runtime)
-            yield SerialEngine(devices[0]) if len(devices) == 1 else PoolEngine(devices)
+            if len(devices) == 1:
+                yield SerialEngine(devices[0])
+            else:
+                with PoolEngine(devices) as pool:
+                    yield pool
             return
         try:
             from pareto.engines import ray_tune

@@ -3,9 +3,9 @@ luck.
 
 Ours shares scores and proxies between trials, evaluates in other batches, lays its numbers out
 differently, and may train in bfloat16; with its own draws of noise and order besides, single trials
-differ by points. So they are compared in pairs, one configuration each, by a paired t-test. `ALARM` makes a false alarm in
-any of the four figures rarer than one in a thousand platforms; that so few pairs suffice
-nevertheless is shown on trials that are wrong on purpose.
+differ by points. So they are compared in pairs, one configuration each, by a paired t-test. `ALARM`
+makes a false alarm in any of the four figures rarer than one in a thousand platforms; that so few
+pairs suffice nevertheless is shown on trials that are wrong on purpose.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ from unlearn.selection import within_bounds
 
 CPU = torch.device("cpu")
 FIGURES = ("ta", "fa", "ra", "mia")
-STUDIES, CONFIGURATIONS = 6, 4
+STUDIES, CONFIGURATIONS = 4, 6
 ALARM = 2e-4
 
 

@@ -16,7 +16,8 @@ from pareto import groundwork
 from pareto.devices import use_one_thread
 from pareto.engines import SerialEngine
 from pareto.ledger import Ledger
-from pareto.preparation import Material, Prepared
+from pareto.material import Material
+from pareto.preparation import Prepared
 from tests.pareto import cheap
 from tests.pareto.experiments import arm
 from tests.pareto.home import Home, open_ledger, tiny

@@ -17,7 +17,7 @@ from pareto.engines.settings import EngineSettings
 from pareto.experiment import Arm, Results, run_experiment
 from pareto.groundwork import NOTES
 from pareto.ledger import Ledger, StudyKind
-from pareto.preparation import Material
+from pareto.material import Material
 from pareto.samplers import StudySampler
 from pareto.search_loop import search
 from pareto.space import distributions

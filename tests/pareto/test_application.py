@@ -17,7 +17,8 @@ from pareto.application import Origin, apply_request
 from pareto.errors import TrialFails
 from pareto.evidence import EVIDENCE, WEIGHTS
 from pareto.experiment import Arm
-from pareto.preparation import Material, original_weights
+from pareto.material import Material
+from pareto.preparation import original_weights
 from studies import Definition
 from tests.pareto.home import tiny
 from unlearn.checkpoint import save_checkpoint

@@ -9,8 +9,9 @@ import torch
 from pareto.errors import OnlyFailures
 from pareto.experiment import Results, arm_of_trial, configure
 from pareto.ledger import StudyKind, StudyMismatch
+from pareto.material import Material
 from pareto.plans import cell_key
-from pareto.preparation import Material, original_weights
+from pareto.preparation import original_weights
 from pareto.progress import Progress
 from tests.pareto.conftest import Tiny
 from tests.pareto.experiments import arm, keeping, once, times_complete

@@ -11,7 +11,9 @@ import pytest
 import safetensors.torch
 import torch
 
-from pareto.preparation import Material, Prepared, open_workspace, prepare
+from pareto.engines import SerialEngine
+from pareto.material import Material
+from pareto.preparation import Prepared, open_workspace, prepare
 from pareto.workspace import Artifact
 from tests.pareto.conftest import Tiny
 from tests.pareto.home import Home, tiny
@@ -21,13 +23,14 @@ from unlearn.stopwatch import Work
 from unlearn.training import Recipe, predict, train_from_scratch
 
 CPU = torch.device("cpu")
+ENGINE = SerialEngine(CPU)
 
 
 def prepare_in(workspace: Path, material: Material) -> tuple[Prepared, list[str]]:
     """Prepare in a folder; returns also what was announced."""
     said: list[str] = []
     opened = open_workspace(material, str(workspace), said.append)
-    return prepare(material, material.search, opened, CPU, said.append), said
+    return prepare(material, material.search, opened, ENGINE, said.append), said
 
 
 def same_states(first: dict[str, Any], second: dict[str, Any]) -> bool:
@@ -65,7 +68,7 @@ def test_what_is_made_anew_is_the_same_bit_for_bit(tiny_study: Tiny, tmp_path: P
     anew, said = prepare_in(tmp_path, Material.load(tiny()))
     assert_same(anew, tiny_study.prepared)
     assert anew.fingerprint == tiny_study.prepared.fingerprint
-    assert len(said) == 6
+    assert len(said) == 7
 
 
 def test_another_seed_leads_to_another_fingerprint(tiny_study: Tiny, tmp_path: Path) -> None:
@@ -92,7 +95,9 @@ def test_the_fingerprint_tells_one_bit_of_all_that_was_prepared(
 
 def test_the_fingerprint_does_not_depend_on_what_it_is_scored_on(tiny_study: Tiny) -> None:
     material, place = tiny_study.material, str(tiny_study.home.workspace)
-    report = prepare(material, material.report, open_workspace(material, place, print), CPU, print)
+    report = prepare(
+        material, material.report, open_workspace(material, place, print), ENGINE, print
+    )
     assert report.fingerprint == tiny_study.prepared.fingerprint
 
 

@@ -6,14 +6,14 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
 from pareto.engines import PoolEngine
-from pareto.engines._contract import RunTrial
+from pareto.engines._contract import MakeRunner, RunTrial
 from pareto.outcome import Failure, Outcome, Ticket
 
 CPU, NO_DEVICE = torch.device("cpu"), torch.device("meta")
@@ -43,7 +43,7 @@ def meet(ticket: Ticket, folder: Path) -> Outcome | Failure:
     (folder / str(ticket.number)).touch()
     for _ in range(1000):
         if len(list(folder.iterdir())) > 1:
-            return Outcome({"ta": 1.0, "frm": 0.5, "rte": 1.0}, {})
+            return Outcome({"ta": 1.0, "frm": 0.5, "rte": 1.0}, {"pid": os.getpid()})
         time.sleep(0.02)
     return Failure("nobody came")
 
@@ -118,6 +118,12 @@ class ListedTrials:
         return next(result for ticket, result in self.results if ticket.number == number)
 
 
+def run_in_pool(devices: Sequence[torch.device], source: "ListedTrials", make: MakeRunner) -> None:
+    """Run trials in a pool that is there for the purpose."""
+    with PoolEngine(devices) as pool:
+        pool.run(source, make)
+
+
 def run_while_interrupted(folder: str) -> None:
     """Run three trials while the workers are sent what a terminal sends for Ctrl-C, from their
     first moment on."""
@@ -132,7 +138,7 @@ def run_while_interrupted(folder: str) -> None:
     source = ListedTrials.of(*[f"meet in {folder}"] * 2, "run")
     thread = threading.Thread(target=interrupt_the_workers)
     thread.start()
-    PoolEngine([CPU, CPU]).run(source, make_runner)
+    run_in_pool([CPU, CPU], source, make_runner)
     ended.set()
     thread.join()
     outcomes = [result for _, result in source.results if isinstance(result, Outcome)]

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pareto.engines import PoolEngine, SerialEngine
+from pareto.engines import SerialEngine
 from pareto.engines._contract import MakeRunner
 from pareto.errors import EngineError
 from pareto.outcome import Failure, Outcome
@@ -24,6 +24,7 @@ from tests.pareto.engines.fakes import (
     make_no_runner,
     make_runner,
     make_runner_on_devices,
+    run_in_pool,
 )
 from tests.pareto.processes import CONTEXT
 
@@ -38,7 +39,7 @@ def test_one_worker_means_this_process() -> None:
 
 def test_workers_that_die_are_replaced_and_their_trials_reported_as_lost() -> None:
     source = ListedTrials.of("exit", "run", "die", "run", "exit", "run")
-    PoolEngine([CPU, CPU]).run(source, make_runner)
+    run_in_pool([CPU, CPU], source, make_runner)
     assert source.reported == [0, 1, 2, 3, 4, 5]
     lost = [source.result(number) for number in (0, 2, 4)]
     assert [isinstance(result, Failure) and result.lost for result in lost] == [True] * 3
@@ -60,14 +61,14 @@ def test_an_idle_worker_that_dies_is_replaced() -> None:
             os.kill(killed[0], signal.SIGKILL)
 
     source.on_next = kill_the_worker
-    PoolEngine([CPU]).run(source, make_runner)
+    run_in_pool([CPU], source, make_runner)
     assert source.reported == [0, 2]
     assert killed
 
 
 def test_workers_run_trials_at_the_same_time(tmp_path: Path) -> None:
     source = ListedTrials.of(*[f"meet in {tmp_path}"] * 2)
-    PoolEngine([CPU, CPU]).run(source, make_runner)
+    run_in_pool([CPU, CPU], source, make_runner)
     assert all(isinstance(source.result(number), Outcome) for number in (0, 1))
 
 
@@ -83,7 +84,7 @@ def test_workers_ignore_the_interrupt_that_a_terminal_sends_to_all(tmp_path: Pat
 
 def test_the_workers_are_gone_afterwards() -> None:
     source = ListedTrials.of("run", "run")
-    PoolEngine([CPU]).run(source, make_runner)
+    run_in_pool([CPU], source, make_runner)
     assert multiprocessing.active_children() == []
 
 
@@ -98,7 +99,7 @@ def test_a_worker_that_cannot_start_stops_the_engine_with_the_reason(
     make: MakeRunner, reason: str
 ) -> None:
     with pytest.raises(EngineError, match=f"a worker could not start: {reason}") as caught:
-        PoolEngine([CPU]).run(ListedTrials.of("run"), make)
+        run_in_pool([CPU], ListedTrials.of("run"), make)
     assert caught.value.remedy
     assert multiprocessing.active_children() == []
 
@@ -106,7 +107,7 @@ def test_a_worker_that_cannot_start_stops_the_engine_with_the_reason(
 def test_trials_of_other_workers_are_reported_when_one_cannot_start() -> None:
     source = ListedTrials.of("wait", *[None] * 1000)
     with pytest.raises(EngineError):
-        PoolEngine([CPU, NO_DEVICE]).run(source, make_runner_on_devices)
+        run_in_pool([CPU, NO_DEVICE], source, make_runner_on_devices)
     assert source.reported == [0]
 
 
@@ -118,7 +119,7 @@ def drive(pids: "SimpleQueue[list[int]]") -> None:
             pids.put([child.pid for child in multiprocessing.active_children() if child.pid])
 
     source.on_next = tell
-    PoolEngine([CPU, CPU]).run(source, make_runner)
+    run_in_pool([CPU, CPU], source, make_runner)
 
 
 def test_the_next_ticket_is_asked_for_while_all_workers_work(tmp_path: Path) -> None:
@@ -129,7 +130,7 @@ def test_the_next_ticket_is_asked_for_while_all_workers_work(tmp_path: Path) -> 
             (tmp_path / "next").touch()
 
     source.on_next = meet_the_first
-    PoolEngine([CPU]).run(source, make_runner)
+    run_in_pool([CPU], source, make_runner)
     assert isinstance(source.result(0), Outcome)
 
 
@@ -142,7 +143,7 @@ def test_a_ticket_that_was_asked_for_too_early_is_put_back(tmp_path: Path) -> No
             (tmp_path / "next").touch()
 
     source.on_next = stop_once_the_first_runs
-    PoolEngine([CPU]).run(source, make_runner)
+    run_in_pool([CPU], source, make_runner)
     assert source.reported == [0]
     assert [ticket and ticket.number for ticket in source.tickets] == [1, 2]
     assert source.out == 0
