@@ -76,13 +76,19 @@ def cases(settings: Settings) -> Iterator[Case]:
 
 def prepare_anew(definition: Definition, device: torch.device) -> Groundwork:
     """What a search does before its first trial, with nothing left of an earlier one."""
+    with TemporaryDirectory() as folder, cache_in(folder):
+        return prepare(definition, device, folder)
+
+
+def prepare(definition: Definition, device: torch.device, workspace: str) -> Groundwork:
+    """What a search does before its first trial; what the workspace and this machine remember is
+    not done again."""
     material, space = Material.load(definition), distributions(definition.ranges)
     ledger = Ledger.open(
         InMemoryStorage(), definition.model_dump(mode="json"), material.identity(), space, None
     )
     announce = partial(print, file=sys.stderr)
-    with TemporaryDirectory() as folder, cache_in(folder):
-        return groundwork.lay(ledger, SerialEngine(device), material, folder, announce)
+    return groundwork.lay(ledger, SerialEngine(device), material, workspace, announce)
 
 
 @contextmanager

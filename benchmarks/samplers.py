@@ -3,8 +3,8 @@
     python -m benchmarks.samplers --study digits --seeds 5
 
 Every search has a seed of its own, for its sampler and for its trials; what it starts from, and the
-calibration of its runtime, is the same for all, so that hypervolumes can be compared. Searches run
-one after the other in as many processes as there are cores.
+calibration of its runtime, is the same for all, in later runs of the benchmark too, so that
+hypervolumes can be compared. As many searches as there are cores run at a time.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from unittest.mock import patch
 
 import joblib
@@ -24,7 +25,7 @@ from optuna.samplers import BaseSampler, NSGAIISampler, TPESampler
 import studies
 from benchmarks._command import Settings, add_json_argument, run
 from benchmarks._report import Row
-from benchmarks.calibration import prepare_anew
+from benchmarks.calibration import prepare
 from pareto import samplers
 from pareto.devices import choose_devices
 from pareto.front import DIRECTIONS
@@ -89,12 +90,13 @@ def measure(settings: Settings) -> Iterator[Row]:
     trials, seeds = (20, 2) if settings.quick else (max(CHECKPOINTS), 5)
     device = choose_devices(settings.device)[0]
     for study in STUDIES[:1] if settings.quick else STUDIES:
+        ground = prepare(studies.load(study), device, str(settings.workspace))
         for names, pointed in ((CONTESTANTS, True), (CONTESTANTS, False), (SETTINGS, True)):
-            yield from compare(study, list(names), seeds, trials, pointed, device)
+            yield from compare(ground, list(names), seeds, trials, pointed, device)
 
 
 def compare(
-    study: str,
+    ground: Groundwork,
     names: Sequence[str],
     seeds: int,
     trials: int,
@@ -103,12 +105,11 @@ def compare(
 ) -> Iterator[Row]:
     """
     Args:
-        study: of those that come with the program.
+        ground: of the study.
         names: keys of `SAMPLERS` or `SETTINGS`.
         trials: of each search.
         starting_points: whether searches begin with those of the paper.
     """
-    ground = prepare_anew(studies.load(study), device)
     tasks = [[Task(name, starting_points, seed, trials) for seed in range(seeds)] for name in names]
     with ProcessPoolExecutor(
         joblib.cpu_count() if device.type == "cpu" else 1,
@@ -119,6 +120,7 @@ def compare(
         results = [[pool.submit(_search, task) for task in same] for same in tasks]
         for same, futures in zip(tasks, results, strict=True):
             searches = [future.result() for future in futures]
+            study = ground.prepared.material.definition.name
             yield from rows(f"{study}: {same[0].contestant}", searches)
 
 
@@ -182,16 +184,18 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--trials", type=int, default=max(CHECKPOINTS))
     parser.add_argument("--no-starting-points", action="store_true")
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", default=Settings.device)
+    parser.add_argument("--workspace", type=Path, default=Settings.workspace, metavar="FOLDER")
     add_json_argument(parser)
     chosen = parser.parse_args()
+    device = choose_devices(chosen.device)[0]
     measured = compare(
-        chosen.study,
+        prepare(studies.load(chosen.study), device, str(chosen.workspace)),
         chosen.sampler or CONTESTANTS,
         chosen.seeds,
         chosen.trials,
         not chosen.no_starting_points,
-        choose_devices(chosen.device)[0],
+        device,
     )
     run({"samplers": measured}, chosen.json)
 

@@ -23,11 +23,11 @@ from unlearn.errors import InputError
 def test_workers_that_die_are_replaced_and_their_trials_reported_as_lost(
     ray_engine: RayEngine,
 ) -> None:
-    source = ListedTrials.of("die", "run", "exit", "run")
+    source = ListedTrials.of("run", "die", "run", "exit", "run")
     ray_engine.run(source, make_runner)
-    assert source.reported == [0, 1, 2, 3]
-    assert all(isinstance(source.result(number), Outcome) for number in (1, 3))
-    for number in (0, 2):
+    assert source.reported == [0, 1, 2, 3, 4]
+    assert all(isinstance(source.result(number), Outcome) for number in (0, 2, 4))
+    for number in (1, 3):
         result = source.result(number)
         assert isinstance(result, Failure)
         assert result.lost
