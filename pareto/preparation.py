@@ -3,7 +3,7 @@
 import hashlib
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 import torch
@@ -12,7 +12,7 @@ from objectives.evaluation import Evaluation, EvaluationSets, evaluate
 from objectives.reference import Reference
 from pareto.engines import Announce, SerialEngine, Workers
 from pareto.material import Material
-from pareto.trainings import Training, train_missing
+from pareto.trainings import Training, trained
 from pareto.workspace import Artifact, Workspace
 from studies import Definition
 from unlearn.checkpoint import on_cpu
@@ -89,17 +89,17 @@ def prepare(
         InputError: the workspace cannot be read or written.
         EngineError: workers die, or lack memory.
     """
-    retrainings = [Training(run) for run in range(material.definition.objectives.retrainings)]
-    if material.original is None:
-        train_missing(material, [Training(None), *retrainings], workspace, workers, announce)
-    device = workers.device
+    device, retrainings = workers.device, material.definition.objectives.retrainings
     builder = _Builder(material, workspace, device, announce)
+    runs = [Training(run) for run in range(retrainings)]
+    if material.original is None:
+        builder.train([Training(None), *runs], workers)
     weights = builder.original()
     problem = material.problem(weights, device)
     sets = material.evaluation_sets(problem, test)
     figures = original_figures(material, problem, sets, announce)
     if material.original is not None:  # and has just passed for one
-        train_missing(material, retrainings, workspace, workers, announce)
+        builder.train(runs, workers)
     return Prepared(
         material,
         test,
@@ -123,8 +123,9 @@ def original_weights(
         return material.original
     workspace = open_workspace(material, place, announce)
     with workspace.lock():
-        train_missing(material, [Training(None)], workspace, SerialEngine(device), announce)
-        return _Builder(material, workspace, device, announce).original()
+        builder = _Builder(material, workspace, device, announce)
+        builder.train([Training(None)], SerialEngine(device))
+        return builder.original()
 
 
 def original_figures(
@@ -164,11 +165,18 @@ class _Builder:
     workspace: Workspace
     device: torch.device
     announce: Announce
+    models: dict[Training, Artifact] = field(default_factory=dict)
     fingerprints: dict[str, str] = field(default_factory=dict)
 
     @property
     def definition(self) -> Definition:
         return self.material.definition
+
+    def train(self, trainings: Sequence[Training], workers: Workers) -> None:
+        """Have these models at hand."""
+        made = trained(self.material, trainings, self.workspace, workers, self.announce)
+        self.models.update(made)
+        self.fingerprints.update((one.name, model.fingerprint()) for one, model in made.items())
 
     def original(self) -> StateDict:
         """θ_o: as it is given, or else trained on all of D_o."""
@@ -176,7 +184,7 @@ class _Builder:
         if given is not None:
             self.fingerprints["original"] = Artifact(given).fingerprint()
             return given
-        return dict(self._trained(Training(None)).tensors)
+        return dict(self.models[Training(None)].tensors)
 
     def reference(self, problem: Problem, sets: EvaluationSets) -> Reference:
         """R models retrained on D_r with θ_o's recipe and seeds of their own."""
@@ -184,7 +192,7 @@ class _Builder:
         runs: list[Evaluation] = []
         for run in range(section.retrainings):
             model = problem.build(0, problem.device)
-            model.load_state_dict(self._trained(Training(run)).tensors)
+            model.load_state_dict(self.models[Training(run)].tensors)
             runs.append(evaluate(model.eval(), sets, section.attack))
         cost = self.workspace.get("retraining", lambda: self._cost_of_retraining(problem))
         return Reference(tuple(runs), float(cost.notes["seconds"]))
@@ -203,12 +211,6 @@ class _Builder:
             epoch = one.seconds - network.seconds
             estimates.append(network.seconds + problem.recipe.epochs * epoch)
         return Artifact(notes={"seconds": statistics.median(estimates)})
-
-    def _trained(self, training: Training) -> Artifact:
-        artifact = self.workspace.find(training.name)
-        assert artifact is not None, "it has just been trained"
-        self.fingerprints[training.name] = artifact.fingerprint()
-        return artifact
 
     def precomputed(self, problem: Problem) -> Precomputed:
         """EL2N scores, and the proxy after every number of epochs that the search may ask for."""

@@ -13,6 +13,7 @@ import torch
 
 from pareto.devices import use_one_thread
 from pareto.engines import INTERRUPTED, Announce, Workers
+from pareto.engines.local import REMEDY
 from pareto.errors import EngineError
 from pareto.material import Material
 from pareto.outcome import Failure
@@ -22,7 +23,6 @@ from unlearn.seeds import derive_seed
 from unlearn.training import train_from_scratch
 
 MAX_DEATHS = 3
-REMEDY = "try fewer --workers, or another --device"
 
 
 @dataclass(frozen=True)
@@ -44,23 +44,32 @@ class Training:
 Trained = Artifact | Exception
 
 
-def train_missing(
+def trained(
     material: Material,
     trainings: Iterable[Training],
     workspace: Workspace,
     workers: Workers,
     announce: Announce,
-) -> None:
-    """Train what the workspace lacks, and keep each model there as soon as it is done.
+) -> dict[Training, Artifact]:
+    """The models, from the workspace; what it lacks is trained, and kept there as soon as it is
+    done.
 
     Raises:
         InputError: the workspace cannot be read or written.
         EngineError: workers die of it, or lack memory.
     """
-    missing = deque(training for training in trainings if workspace.find(training.name) is None)
+    models: dict[Training, Artifact] = {}
+    missing: deque[Training] = deque()
+    for training in trainings:
+        model = workspace.find(training.name)
+        if model is None:
+            missing.append(training)
+        else:
+            models[training] = model
     if missing:
-        source = _Missing(material, missing, workspace, announce)
+        source = _Missing(material, missing, models, workspace, announce)
         workers.run(source, partial(_make_trainer, material))
+    return models
 
 
 class _Missing:
@@ -70,11 +79,17 @@ class _Missing:
         self,
         material: Material,
         missing: deque[Training],
+        models: dict[Training, Artifact],
         workspace: Workspace,
         announce: Announce,
     ) -> None:
+        """
+        Args:
+            models: gets those that are trained.
+        """
         self._retrainings = material.definition.objectives.retrainings
         self._missing = missing
+        self._models = models
         self._workspace = workspace
         self._announce = announce
         self._out = 0
@@ -103,6 +118,7 @@ class _Missing:
     def report(self, training: Training, result: Trained | Failure) -> None:
         self._out -= 1
         if isinstance(result, Artifact):
+            self._models[training] = result
             self._workspace.put(training.name, result)
         elif isinstance(result, torch.OutOfMemoryError):
             raise EngineError(f"training failed: {result}", REMEDY)

@@ -18,14 +18,12 @@ from objectives.reference import Reference
 from objectives.runtime import UnitTime, calibrate, calibrated_seconds
 from pareto.devices import use_one_thread
 from pareto.outcome import Failure, Outcome, Ticket
-from pareto.preparation import Prepared
+from pareto.preparation import WARM_UP_SAMPLES, Prepared
 from pareto.space import at_fraction
 from studies.definition import describe_error
 from unlearn.methods import Method
 from unlearn.problem import Precomputed, Problem
 from unlearn.stopwatch import Stopwatch
-
-WARM_UP_SAMPLES = 256
 
 PROBES = (0.05, 0.1, 0.2, 0.35, 0.6)
 """Where in the search space the runtime is calibrated, from low ends to high ends."""

@@ -13,7 +13,8 @@ Result = TypeVar("Result")
 Reported = TypeVar("Reported", contravariant=True)
 Announce = Callable[[str], None]
 RunTrial = Callable[[Ticket], Outcome | Failure]
-MakeRunner = Callable[[torch.device], RunTrial]
+Make = Callable[[torch.device], Callable[[Task], Result | Failure]]
+MakeRunner = Make[Ticket, Outcome]
 INTERRUPTED = Failure("interrupted", lost=True)
 
 
@@ -46,12 +47,8 @@ class Workers(Protocol):
 
     device: torch.device
 
-    def run(
-        self,
-        source: Source[Task, Result],
-        make_runner: Callable[[torch.device], Callable[[Task], Result | Failure]],
-    ) -> None:
-        """As `Engine.run`, of tasks of any kind."""
+    def run(self, source: Source[Task, Result], make_runner: Make[Task, Result]) -> None:
+        """As `Engine.run`, of tasks of any kind; afterwards no worker keeps a device busy."""
 
 
 Work = Callable[[Workers, Announce], T]

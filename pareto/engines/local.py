@@ -6,7 +6,7 @@ import pickle
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from pareto.engines._contract import INTERRUPTED, Announce, Result, Source, T, Task, Work
+from pareto.engines._contract import INTERRUPTED, Announce, Make, Result, Source, T, Task, Work
 from pareto.errors import EngineError
 from pareto.outcome import Failure
 
@@ -37,11 +37,7 @@ class SerialEngine:
     def call(self, work: Work[T], announce: Announce) -> T:
         return work(self, announce)
 
-    def run(
-        self,
-        source: Source[Task, Result],
-        make_runner: Callable[[torch.device], Callable[[Task], Result | Failure]],
-    ) -> None:
+    def run(self, source: Source[Task, Result], make_runner: Make[Task, Result]) -> None:
         run_task = make_runner(self.device)
         while not source.finished:
             task = source.next()
@@ -59,9 +55,9 @@ class SerialEngine:
 class PoolEngine:
     """Tasks in spawned processes, one at a time in each, for the time of a `with` block.
 
-    The processes start with the block, and import what they need while there is nothing for them
-    to do. One that dies takes its task with it, which is reported as lost, and is replaced. While
-    all of them are at work, the next task is asked for, so that none has to wait for it.
+    They start with the first tasks, and wait for more until the block ends. One that dies takes its
+    task with it, which is reported as lost, and is replaced. While all of them are at work, the
+    next task is asked for, so that none has to wait for it.
     """
 
     def __init__(self, devices: Sequence[torch.device]) -> None:
@@ -72,53 +68,57 @@ class PoolEngine:
         self.workers = len(devices)
         self.device = devices[0]
         self._devices = devices
-        self._pool: list[_Worker] = []
+        self._pool: dict[int, _Worker] = {}
         self._failed_starts = 0
         self._reserve: Any = None
 
     def __enter__(self) -> "PoolEngine":
-        self._pool = [_Worker.spawn(device) for device in self._devices]
         return self
 
     def __exit__(self, *_: object) -> None:
-        for worker in self._pool:
-            worker.connection.close()  # all at once, for each takes its time to leave
-        for worker in self._pool:
-            worker.end()
+        self._end(self._pool)
 
     def call(self, work: Work[T], announce: Announce) -> T:
         return work(self, announce)
 
-    def run(
-        self,
-        source: Source[Task, Result],
-        make_runner: Callable[[torch.device], Callable[[Task], Result | Failure]],
-    ) -> None:
+    def run(self, source: Source[Task, Result], make_runner: Make[Task, Result]) -> None:
         # Pickled here and sent as bytes: torch would move tensors through shared memory, of which
         # containers have little.
         payload = pickle.dumps(make_runner)
-        for worker in self._pool:
-            worker.employ(payload)
+        for position, device in enumerate(self._devices):
+            if position not in self._pool:
+                self._pool[position] = _Worker.spawn(device)
+            self._pool[position].employ(payload)
         try:
             self._run(source)
         except (KeyboardInterrupt, EngineError):
-            for worker in self._pool:
+            for worker in self._pool.values():
                 if worker.task is not None:
                     source.report(worker.task, INTERRUPTED)
             self._put_back_reserve(source)
+            self._end(self._pool)
             raise
+        # What still starts would disturb what is measured next.
+        self._end(position for position, worker in self._pool.items() if not worker.ready)
+
+    def _end(self, positions: Iterable[int]) -> None:
+        workers = [self._pool.pop(position) for position in list(positions)]
+        for worker in workers:
+            worker.connection.close()  # all at once, for each takes its time to leave
+        for worker in workers:
+            worker.end()
 
     def _run(self, source: Source[Any, Any]) -> None:
         while True:
             finished = source.finished
             if finished:
                 self._put_back_reserve(source)
-                if all(worker.task is None for worker in self._pool):
+                if all(worker.task is None for worker in self._pool.values()):
                     return
-            for worker in self._pool:
+            for worker in self._pool.values():
                 if not finished and worker.is_idle:
                     worker.start(self._next(source))
-            awaited = [worker.connection for worker in self._pool if not worker.is_idle]
+            awaited = [w.connection for w in self._pool.values() if not w.is_idle]
             if not awaited:
                 time.sleep(POLL_SECONDS)
                 continue
@@ -126,7 +126,7 @@ class PoolEngine:
             if not ready and not finished and self._reserve is None:
                 self._reserve = source.next()
             ready = ready or wait(awaited, timeout=POLL_SECONDS)
-            for position, worker in enumerate(self._pool):
+            for position, worker in self._pool.items():
                 if worker.connection in ready:
                     self._receive(source, position)
 

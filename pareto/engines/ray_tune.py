@@ -242,6 +242,7 @@ def _called(payload: bytes, device: torch.device) -> Iterator[tuple[str, Any]]:
 
     def work() -> None:
         try:
+            # From our own driver, through Ray: never from a file or a stranger.
             result = pickle.loads(payload)(
                 SerialEngine(device), lambda text: messages.put(("said", text))
             )

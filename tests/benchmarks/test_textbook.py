@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 from scipy.stats import ttest_rel
+from torch import Tensor
 from torch.testing import assert_close
 
 import studies
@@ -25,6 +26,7 @@ from pareto.preparation import Prepared
 from pareto.trial import TrialRunner
 from studies import Definition
 from unlearn.datasets import to_unit
+from unlearn.methods import conmu
 from unlearn.precision import Precision
 from unlearn.selection import within_bounds
 
@@ -168,6 +170,18 @@ def test_a_trial_without_noise_is_found_out(
 ) -> None:
     silent = [figures for arena in arenas for figures in arena.run(params={"alpha": 0})]
     assert smallest_p(silent, textbooks)[0] < ALARM
+
+
+def test_a_heavy_divergence_the_other_way_round_is_found_out(
+    arenas: list[Arena], textbooks: list[textbook.Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reversed_divergence(logits: Tensor, proxy_logits: Tensor, _temperature: float) -> Tensor:
+        proxy, own = proxy_logits.log_softmax(dim=1), logits.log_softmax(dim=1)
+        return 20 * (own.exp() * (own - proxy)).sum(dim=1).mean()
+
+    monkeypatch.setattr(conmu, "proxy_divergence", reversed_divergence)
+    wrong = [figures for arena in arenas for figures in arena.run()]
+    assert smallest_p(wrong, textbooks)[0] < ALARM
 
 
 @pytest.mark.parametrize("model", textbook.NETWORKS)

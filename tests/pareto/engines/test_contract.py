@@ -1,5 +1,6 @@
 """What every engine promises."""
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -47,7 +48,9 @@ def test_a_finished_source_is_asked_for_nothing(engine: Engine) -> None:
     assert source.results == []
 
 
-def test_an_interrupt_reports_what_runs_as_lost(engine: Engine, tmp_path: Path) -> None:
+def test_an_interrupt_reports_what_runs_as_lost_and_leaves_no_process(
+    engine: Engine, tmp_path: Path
+) -> None:
     source = ListedTrials.of(*[f"wait in {tmp_path}"] * 4)
 
     def interrupt_once_a_trial_runs() -> None:
@@ -62,3 +65,4 @@ def test_an_interrupt_reports_what_runs_as_lost(engine: Engine, tmp_path: Path) 
     assert given > 0
     assert [result for _, result in source.results] == [Failure("interrupted", lost=True)] * given
     assert source.out == 0
+    assert multiprocessing.active_children() == []

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pareto.engines import SerialEngine
+from pareto.engines import PoolEngine, SerialEngine
 from pareto.engines._contract import MakeRunner
 from pareto.errors import EngineError
 from pareto.outcome import Failure, Outcome
@@ -85,6 +85,19 @@ def test_workers_ignore_the_interrupt_that_a_terminal_sends_to_all(tmp_path: Pat
 def test_the_workers_are_gone_afterwards() -> None:
     source = ListedTrials.of("run", "run")
     run_in_pool([CPU], source, make_runner)
+    assert multiprocessing.active_children() == []
+
+
+def test_workers_stay_for_more_but_for_those_that_have_not_started_in_time() -> None:
+    with PoolEngine([CPU, NO_DEVICE]) as pool:
+        first = ListedTrials.of("run")
+        pool.run(first, make_runner_on_devices)  # which takes its time on the other device
+        (worker,) = multiprocessing.active_children()
+        second = ListedTrials.of("run", "run")
+        pool.run(second, make_runner)
+    outcomes = [first.result(0), second.result(0)]
+    pids = [outcome.run["pid"] for outcome in outcomes if isinstance(outcome, Outcome)]
+    assert pids == [worker.pid] * 2
     assert multiprocessing.active_children() == []
 
 
