@@ -4,36 +4,34 @@
 
 A study is prepared and calibrated anew, as a search does it. Then configurations from all over the
 search space run one after the other, with nothing precomputed, so that all they are charged for is
-really done. Errors are those of the calibrated seconds, in percent of the stopwatch's.
+really done. They do so several times, by turns, and the median counts: by how much single runs
+differ from it is the noise of the machine. Errors are those of the calibrated seconds, in percent
+of the stopwatch's.
 """
 
 import os
-import sys
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
-from optuna.storages import InMemoryStorage
 
 import studies
 from benchmarks._command import Settings, main
 from benchmarks._report import Row
-from benchmarks.trial import Case, draw_tickets, of_images
+from benchmarks._studies import Case, draw_tickets, of_images, prepare
 from objectives.runtime import UnitTimes, calibrated_seconds
-from pareto import groundwork
 from pareto.devices import choose_devices, use_one_thread
-from pareto.engines import SerialEngine
 from pareto.groundwork import Groundwork
-from pareto.ledger import Ledger
-from pareto.material import Material
-from pareto.space import distributions
 from studies import Definition
 from unlearn.stopwatch import Phase, Stopwatch
+
+ROUNDS = 3
+"""How many times a configuration is run."""
 
 FURTHEST = 3
 """How many of the worst configurations are shown."""
@@ -45,11 +43,13 @@ class Run:
 
     Attributes:
         what: its parameters.
-        phases: its work, and what the stopwatch said.
+        phases: its work, and what the stopwatch said: the median of all times.
+        each: seconds of every single time.
     """
 
     what: str
     phases: Mapping[str, Phase]
+    each: Sequence[float]
 
     @property
     def seconds(self) -> float:
@@ -77,18 +77,7 @@ def cases(settings: Settings) -> Iterator[Case]:
 def prepare_anew(definition: Definition, device: torch.device) -> Groundwork:
     """What a search does before its first trial, with nothing left of an earlier one."""
     with TemporaryDirectory() as folder, cache_in(folder):
-        return prepare(definition, device, folder)
-
-
-def prepare(definition: Definition, device: torch.device, workspace: str) -> Groundwork:
-    """What a search does before its first trial; what the workspace and this machine remember is
-    not done again."""
-    material, space = Material.load(definition), distributions(definition.ranges)
-    ledger = Ledger.open(
-        InMemoryStorage(), definition.model_dump(mode="json"), material.identity(), space, None
-    )
-    announce = partial(print, file=sys.stderr)
-    return groundwork.lay(ledger, SerialEngine(device), material, workspace, announce)
+        return prepare(definition, device, Path(folder))
 
 
 @contextmanager
@@ -107,13 +96,26 @@ def run_alone(case: Case, ground: Groundwork, device: torch.device) -> list[Run]
     use_one_thread()
     definition, prepared = case.definition, ground.prepared
     problem = prepared.material.problem(prepared.original, device)
-    runs = []
-    for ticket in draw_tickets(case):
-        config, stopwatch = definition.config(ticket.params), Stopwatch(device)
-        definition.unlearning.unlearn(problem, config, ticket.seed, stopwatch, None)
-        what = ", ".join(f"{name} {value:.3g}" for name, value in ticket.params.items())
-        runs.append(Run(what, stopwatch.phases))
-    return runs
+    tickets = draw_tickets(case)
+    rounds: list[list[Stopwatch]] = []
+    for _ in range(ROUNDS):
+        rounds.append([Stopwatch(device) for _ in tickets])
+        for ticket, stopwatch in zip(tickets, rounds[-1], strict=True):
+            config = definition.config(ticket.params)
+            definition.unlearning.unlearn(problem, config, ticket.seed, stopwatch, None)
+    return [
+        summed_up(", ".join(f"{name} {value:.3g}" for name, value in ticket.params.items()), times)
+        for ticket, times in zip(tickets, zip(*rounds, strict=True), strict=True)
+    ]
+
+
+def summed_up(what: str, times: Sequence[Stopwatch]) -> Run:
+    """A configuration that was run several times."""
+    medians = {
+        name: Phase(phase.work, statistics.median(one.phases[name].seconds for one in times))
+        for name, phase in times[0].phases.items()
+    }
+    return Run(what, medians, [one.seconds for one in times])
 
 
 def rows(name: str, units: UnitTimes, runs: Sequence[Run]) -> Iterator[Row]:
@@ -124,6 +126,8 @@ def rows(name: str, units: UnitTimes, runs: Sequence[Run]) -> Iterator[Row]:
     """
     whole = [percent(calibrated_seconds(run.phases, units), run.seconds) for run in runs]
     yield Row.of(f"{name}: |error|", np.abs(whole).tolist(), "%", notes=spread(whole))
+    noise = [percent(time, statistics.median(run.each)) for run in runs for time in run.each]
+    yield Row.of(f"{name}: |noise| of a run", np.abs(noise).tolist(), "%", notes=spread(noise))
     total = sum(run.seconds for run in runs)
     for phase in runs[0].phases:
         spent = [run.phases[phase] for run in runs]

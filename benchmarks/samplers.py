@@ -25,7 +25,7 @@ from optuna.samplers import BaseSampler, NSGAIISampler, TPESampler
 import studies
 from benchmarks._command import Settings, add_json_argument, run
 from benchmarks._report import Row
-from benchmarks.calibration import prepare
+from benchmarks._studies import prepare
 from pareto import samplers
 from pareto.devices import choose_devices
 from pareto.front import DIRECTIONS
@@ -78,7 +78,7 @@ class Search:
 
     Attributes:
         shares: hypervolume, by number of trials.
-        suggesting: seconds per trial that it took to propose one, in the mean.
+        suggesting: processor seconds per trial that it took to propose one, in the mean.
     """
 
     shares: Mapping[int, float]
@@ -90,7 +90,7 @@ def measure(settings: Settings) -> Iterator[Row]:
     trials, seeds = (20, 2) if settings.quick else (max(CHECKPOINTS), 5)
     device = choose_devices(settings.device)[0]
     for study in STUDIES[:1] if settings.quick else STUDIES:
-        ground = prepare(studies.load(study), device, str(settings.workspace))
+        ground = prepare(studies.load(study), device, settings.workspace)
         for names, pointed in ((CONTESTANTS, True), (CONTESTANTS, False), (SETTINGS, True)):
             yield from compare(ground, list(names), seeds, trials, pointed, device)
 
@@ -156,9 +156,9 @@ def _search(task: Task) -> Search:
         sampler = StudySampler(task.sampler, task.seed, points)  # type: ignore[arg-type]
         study = optuna.create_study(directions=list(DIRECTIONS), sampler=sampler)
         for number in range(task.trials):
-            began = time.perf_counter()
+            began = time.process_time()
             trial = study.ask(space)
-            asked += time.perf_counter() - began
+            asked += time.process_time() - began
             outcome = _run_trial(
                 Ticket(number, trial.params, derive_seed(task.seed, "trial", number))
             )
@@ -190,7 +190,7 @@ def main() -> None:
     chosen = parser.parse_args()
     device = choose_devices(chosen.device)[0]
     measured = compare(
-        prepare(studies.load(chosen.study), device, str(chosen.workspace)),
+        prepare(studies.load(chosen.study), device, chosen.workspace),
         chosen.sampler or CONTESTANTS,
         chosen.seeds,
         chosen.trials,

@@ -10,7 +10,6 @@ in workers like those of a search. Ratios are to the textbook with torch's own n
 import multiprocessing
 import pickle
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,21 +19,17 @@ from multiprocessing.synchronize import Barrier
 from typing import TypeVar
 
 import joblib
-import optuna
 import torch
 
 import studies
 from benchmarks import textbook
 from benchmarks._command import Settings, main
 from benchmarks._report import Row
+from benchmarks._studies import Case, draw_tickets, of_images, prepare
 from pareto.devices import choose_devices
-from pareto.engines import SerialEngine
-from pareto.material import Material
 from pareto.outcome import Failure, Outcome, Ticket
-from pareto.preparation import Prepared, open_workspace, prepare
-from pareto.space import distributions
+from pareto.preparation import Prepared
 from pareto.trial import make_runner
-from studies import Definition
 from unlearn.datasets import Samples
 
 T = TypeVar("T")
@@ -44,18 +39,6 @@ CHARGED = ("score", "train")
 
 BLOCK = 5
 """Configurations that several workers share among them, so that they end at about one time."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """What is measured on.
-
-    Attributes:
-        trials: how many configurations.
-    """
-
-    definition: Definition
-    trials: int
 
 
 def measure(settings: Settings) -> Iterator[Row]:
@@ -72,27 +55,6 @@ def cases(settings: Settings) -> Iterator[Case]:
         yield Case(of_images(settings, "small-cnn", *sizes), 2 if settings.quick else BLOCK)
         sizes = (100, 100) if settings.quick else (500, 200)
         yield Case(of_images(settings, "resnet18", *sizes), 1 if settings.quick else 3)
-
-
-def of_images(settings: Settings, model: str, train: int, test: int) -> Definition:
-    """A study like `digits` on a part of the images."""
-    assert settings.images is not None
-    return studies.validate(
-        {
-            "name": f"{settings.images.name}-{model}",
-            "model": model,
-            "data": {
-                "name": f"folder:{settings.images.absolute()}",
-                "train_limit": train,
-                "test_limit": test,
-            },
-            "request": {"kind": "random", "fraction": 0.2},
-            # As short as the space's longest proxy allows: how good θ_o is costs no trial time.
-            "recipe": {"epochs": 8, "learning_rate": 0.05},
-            "objectives": {"attack": "svc", "retrainings": 3},
-        },
-        "the benchmark's study",
-    )
 
 
 @dataclass
@@ -115,7 +77,7 @@ def compare(case: Case, settings: Settings) -> Iterator[Row]:
     threads = torch.get_num_threads()
     device = choose_devices(settings.device)[0]
     with threads_set_to(1):
-        prepared = prepare_study(case.definition, settings, device)
+        prepared = prepare(case.definition, device, settings.workspace).prepared
     request, tickets = as_textbook(prepared, device), draw_tickets(case)
     times = Times({count: [] for count in (threads, 1)}, [], [])
     outcomes: list[Outcome] = []
@@ -182,15 +144,6 @@ def timed(seconds: list[float], trials: int = 1) -> Iterator[None]:
     seconds.append((time.perf_counter() - began) / trials)
 
 
-def prepare_study(definition: Definition, settings: Settings, device: torch.device) -> Prepared:
-    """What a search does before its first trial."""
-    material = Material.load(definition)
-    announce = partial(print, file=sys.stderr)
-    workspace = open_workspace(material, str(settings.workspace), announce)
-    with workspace.lock():
-        return prepare(material, material.search, workspace, SerialEngine(device), announce)
-
-
 def as_textbook(prepared: Prepared, device: torch.device) -> textbook.Request:
     """The same θ_o, request and data for the textbook."""
     material = prepared.material
@@ -215,13 +168,6 @@ def as_textbook(prepared: Prepared, device: torch.device) -> textbook.Request:
         recipe.batch_size,
         device,
     )
-
-
-def draw_tickets(case: Case) -> list[Ticket]:
-    """Configurations from all over the search space, always the same."""
-    space = distributions(case.definition.ranges)
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    return [Ticket(n, study.ask(space).params, seed=n) for n in range(case.trials)]
 
 
 class Workers:

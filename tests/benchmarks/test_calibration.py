@@ -5,8 +5,8 @@ import os
 import pytest
 import torch
 
+from benchmarks._studies import Case
 from benchmarks.calibration import Run, prepare_anew, rows, run_alone
-from benchmarks.trial import Case
 from objectives.runtime import UnitTime
 from pareto.devices import use_one_thread
 from tests.pareto.home import tiny
@@ -19,7 +19,8 @@ UNITS = {"train": UnitTime(step=0.5, sample=0.0), "noise": UnitTime(step=0.0, sa
 def run(train: float, noise: float) -> Run:
     """One of 4 steps, which are counted as 2 s, and of 100 samples, counted as 1 s."""
     phases = {"train": Phase(Work(4, 0), train), "noise": Phase(Work(1, 100), noise)}
-    return Run(f"{train:g} s of training", phases)
+    times = [train + noise, 0.9 * (train + noise), 1.2 * (train + noise)]
+    return Run(f"{train:g} s of training", phases, times)
 
 
 def test_errors_are_those_of_the_calibration_in_percent_of_the_stopwatch() -> None:
@@ -28,6 +29,8 @@ def test_errors_are_those_of_the_calibration_in_percent_of_the_stopwatch() -> No
     by_name = {row.what: row for row in rows("digits", UNITS, runs)}
     assert by_name["digits: |error|"].median == pytest.approx(25)
     assert "95th percentile 47.5 %, bias -25.0 %" in by_name["digits: |error|"].notes
+    # Of three times the first one is the median, and the others are 10 % and 20 % away from it.
+    assert by_name["digits: |noise| of a run"].median == pytest.approx(10)
     # Of training 2 s for 2, 5 and 1.6; of noise 1 s for 2, 1 and 0.8.
     assert by_name["digits: |error| of train"].median == pytest.approx(25)
     assert by_name["digits: |error| of noise"].median == pytest.approx(25)

@@ -19,8 +19,8 @@ from torch.testing import assert_close
 
 import studies
 from benchmarks import textbook
-from benchmarks._command import Settings
-from benchmarks.trial import Case, as_textbook, draw_tickets, prepare_study
+from benchmarks._studies import Case, draw_tickets, prepare
+from benchmarks.trial import as_textbook
 from pareto.outcome import Outcome, Ticket
 from pareto.preparation import Prepared
 from pareto.trial import TrialRunner
@@ -107,10 +107,10 @@ def one_thread() -> None:
 
 @pytest.fixture(scope="module")
 def arenas(tmp_path_factory: pytest.TempPathFactory) -> list[Arena]:
-    settings = Settings(workspace=tmp_path_factory.mktemp("workspace"))
+    workspace = tmp_path_factory.mktemp("workspace")
     tickets = draw_tickets(Case(tiny(0), STUDIES * CONFIGURATIONS))
     return [
-        Arena(prepare_study(tiny(seed), settings, CPU), tickets[seed::STUDIES])
+        Arena(prepare(tiny(seed), CPU, workspace).prepared, tickets[seed::STUDIES])
         for seed in range(STUDIES)
     ]
 
