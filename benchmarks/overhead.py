@@ -1,9 +1,11 @@
 """What an engine and the ledger cost per trial, on trials that do nothing.
 
     python -m benchmarks.overhead --storage sqlite --engine local
+    python -m benchmarks.overhead --storage postgresql --workers 2 --seconds 5
 
 Runs Optuna's own ask and tell and a search of ours by turns, on the same kind of storage with the
-same sampler.
+same sampler. Where trials take some seconds, what counts is the share of the workers' time that
+they get: to ask, store and report may then go on while others work.
 """
 
 import argparse
@@ -11,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import optuna
@@ -49,8 +52,9 @@ def optuna_alone(url: str, definition: Definition, trials: int) -> float:
     return (time.perf_counter() - began) / trials
 
 
-def ours(url: str, definition: Definition, trials: int, engine: Engine) -> float:
-    """Seconds per trial of a search of ours, from the first ticket to the last report."""
+def ours(url: str, definition: Definition, trials: int, engine: Engine, seconds: float) -> float:
+    """Seconds per trial of a search of ours, whose trials take so many seconds each, from when all
+    workers have reported to the last report."""
     ledger = Ledger.open(
         storages.connect(url, writable=True),
         definition.model_dump(mode="json"),
@@ -62,10 +66,10 @@ def ours(url: str, definition: Definition, trials: int, engine: Engine) -> float
     plan = BudgetPlan(ledger, trials, study_seed=0)
     feed = TrialFeed(ledger, plan, 5, lambda: times.append(time.perf_counter()))
     with feed.leases_renewed():
-        engine.run(feed, make_runner)
+        engine.run(feed, partial(make_runner, seconds))
     feed.raise_if_only_failures("mend what it fails of")
     # The first trials wait for the workers to start.
-    return (times[-1] - times[engine.workers]) / (len(times) - 1 - engine.workers)
+    return (times[-1] - times[engine.workers - 1]) / (len(times) - engine.workers)
 
 
 @contextmanager
@@ -80,10 +84,13 @@ def new_places(kind: str) -> Iterator[Iterator[str]]:
 
 
 def measure(settings: Settings) -> Iterator[Row]:
-    """With one worker, on the storages that need no server."""
+    """On the storages that need no server: trials of no time with one worker, and on the local
+    engine, longer ones with two."""
     trials, rounds = (20, 3) if settings.quick else (100, 5)
     for storage in ("sqlite", "journal"):
         yield from compare(storage, EngineSettings(workers=1, device="cpu"), trials, rounds)
+    several = EngineSettings(workers=2, device="cpu")
+    yield from share("sqlite", several, *((8, 2) if settings.quick else (24, 3)), seconds=5)
 
 
 def compare(storage: str, settings: EngineSettings, trials: int, rounds: int) -> Iterator[Row]:
@@ -103,11 +110,28 @@ def compare(storage: str, settings: EngineSettings, trials: int, rounds: int) ->
             started = time.perf_counter() - began
             for _ in range(rounds):
                 theirs.append(1000 * optuna_alone(next(places), definition, trials))
-                mine.append(1000 * ours(next(places), definition, trials, engine))
+                mine.append(1000 * ours(next(places), definition, trials, engine, 0))
     alone = f"{place}: Optuna alone"
     yield Row.of(alone, theirs, "ms/trial")
     notes = f"{trials} trials a round; the engine started in {started:.1f} s"
     yield Row.of(f"{place}: ours", mine, "ms/trial", baseline=(alone, theirs), notes=notes)
+
+
+def share(
+    storage: str, settings: EngineSettings, trials: int, rounds: int, seconds: float
+) -> Iterator[Row]:
+    """
+    Args:
+        seconds: that a trial takes.
+    """
+    place = f"{storage}, {settings.name}, {settings.workers} worker(s)"
+    with new_places(storage) as places, settings.opened("calibrated") as engine:
+        shares = [
+            100 * seconds / engine.workers / ours(url, load("digits"), trials, engine, seconds)
+            for url, _ in zip(places, range(rounds), strict=False)
+        ]
+    notes = f"of the workers' time; {trials} trials a round"
+    yield Row.of(f"{place}: trials of {seconds:g} s", shares, "%", notes=notes)
 
 
 def main() -> None:
@@ -118,10 +142,14 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--seconds", type=float, help="that trials take: show the share of the workers' time"
+    )
     add_json_argument(parser)
     chosen = parser.parse_args()
     engine = EngineSettings(name=chosen.engine, workers=chosen.workers, device="cpu")
-    rows = compare(chosen.storage, engine, chosen.trials, chosen.rounds)
+    how = (chosen.storage, engine, chosen.trials, chosen.rounds)
+    rows = compare(*how) if chosen.seconds is None else share(*how, chosen.seconds)
     run({"overhead": rows}, chosen.json)
 
 
