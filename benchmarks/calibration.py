@@ -2,20 +2,17 @@
 
     python -m benchmarks.calibration --images cifar10
 
-A study is prepared and calibrated anew, as a search does it. Then configurations from all over the
-search space run one after the other, with nothing precomputed, so that all they are charged for is
-really done. They do so several times, by turns, and the median counts: by how much single runs
-differ from it is the noise of the machine. Errors are those of the calibrated seconds, in percent
-of the stopwatch's.
+Configurations from all over the search space run one after the other, with nothing precomputed, so
+that all they are charged for is really done. This goes on for several rounds, each of which begins
+with a calibration like that of a search, and of all rounds the median counts: a machine that works
+slower for a while is no error of the calibration. Errors are those of the calibrated seconds, in
+percent of the stopwatch's; noise is by how much the stopwatch's single times differ from the
+median.
 """
 
-import os
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -24,11 +21,11 @@ import studies
 from benchmarks._command import Settings, main
 from benchmarks._report import Row
 from benchmarks._studies import Case, draw_tickets, of_images, prepare
-from objectives.runtime import UnitTimes, calibrated_seconds
+from objectives.runtime import UnitTimes
 from pareto.devices import choose_devices, use_one_thread
-from pareto.groundwork import Groundwork
-from studies import Definition
-from unlearn.stopwatch import Phase, Stopwatch
+from pareto.preparation import Prepared
+from pareto.trial import TrialRunner
+from unlearn.stopwatch import Phase, Stopwatch, Work
 
 ROUNDS = 3
 """How many times a configuration is run."""
@@ -39,30 +36,28 @@ FURTHEST = 3
 
 @dataclass(frozen=True)
 class Run:
-    """One configuration that was run alone.
+    """One configuration that was run alone, several times.
 
     Attributes:
         what: its parameters.
-        phases: its work, and what the stopwatch said: the median of all times.
-        each: seconds of every single time.
+        work: of each phase.
+        counted, measured: the calibrated seconds of each phase, and the stopwatch's.
+        each: the stopwatch's seconds of every single time.
     """
 
     what: str
-    phases: Mapping[str, Phase]
+    work: Mapping[str, Work]
+    counted: Mapping[str, float]
+    measured: Mapping[str, float]
     each: Sequence[float]
-
-    @property
-    def seconds(self) -> float:
-        return sum(phase.seconds for phase in self.phases.values())
 
 
 def measure(settings: Settings) -> Iterator[Row]:
     """On the digits and, given images, on a part of these."""
     device = choose_devices(settings.device)[0]
     for case in cases(settings):
-        ground = prepare_anew(case.definition, device)
-        assert ground.unit_times is not None
-        yield from rows(case.definition.name, ground.unit_times, run_alone(case, ground, device))
+        prepared = prepare(case.definition, device, settings.workspace).prepared
+        yield from rows(case.definition.name, run_alone(case, prepared, device))
 
 
 def cases(settings: Settings) -> Iterator[Case]:
@@ -74,71 +69,73 @@ def cases(settings: Settings) -> Iterator[Case]:
         yield Case(of_images(settings, "small-cnn", *sizes), trials)
 
 
-def prepare_anew(definition: Definition, device: torch.device) -> Groundwork:
-    """What a search does before its first trial, with nothing left of an earlier one."""
-    with TemporaryDirectory() as folder, cache_in(folder):
-        return prepare(definition, device, Path(folder))
-
-
-@contextmanager
-def cache_in(folder: str) -> Iterator[None]:
-    """Let this process have another folder for what it remembers."""
-    before = os.environ.get("XDG_CACHE_HOME")
-    os.environ["XDG_CACHE_HOME"] = str(Path(folder) / "cache")
-    yield
-    del os.environ["XDG_CACHE_HOME"]
-    if before is not None:
-        os.environ["XDG_CACHE_HOME"] = before
-
-
-def run_alone(case: Case, ground: Groundwork, device: torch.device) -> list[Run]:
+def run_alone(case: Case, prepared: Prepared, device: torch.device) -> list[Run]:
     """Run the configurations of a case in this process."""
     use_one_thread()
-    definition, prepared = case.definition, ground.prepared
+    definition, runner = case.definition, TrialRunner(prepared, device)
     problem = prepared.material.problem(prepared.original, device)
     tickets = draw_tickets(case)
-    rounds: list[list[Stopwatch]] = []
+    rounds: list[tuple[UnitTimes, list[Stopwatch]]] = []
     for _ in range(ROUNDS):
-        rounds.append([Stopwatch(device) for _ in tickets])
-        for ticket, stopwatch in zip(tickets, rounds[-1], strict=True):
+        rounds.append((runner.calibrate(), [Stopwatch(device) for _ in tickets]))
+        for ticket, stopwatch in zip(tickets, rounds[-1][1], strict=True):
             config = definition.config(ticket.params)
             definition.unlearning.unlearn(problem, config, ticket.seed, stopwatch, None)
     return [
-        summed_up(", ".join(f"{name} {value:.3g}" for name, value in ticket.params.items()), times)
-        for ticket, times in zip(tickets, zip(*rounds, strict=True), strict=True)
+        summed_up(
+            ", ".join(f"{name} {value:.3g}" for name, value in ticket.params.items()),
+            [(units, stopwatches[position].phases) for units, stopwatches in rounds],
+        )
+        for position, ticket in enumerate(tickets)
     ]
 
 
-def summed_up(what: str, times: Sequence[Stopwatch]) -> Run:
-    """A configuration that was run several times."""
-    medians = {
-        name: Phase(phase.work, statistics.median(one.phases[name].seconds for one in times))
-        for name, phase in times[0].phases.items()
-    }
-    return Run(what, medians, [one.seconds for one in times])
+def summed_up(what: str, rounds: Sequence[tuple[UnitTimes, Mapping[str, Phase]]]) -> Run:
+    """A configuration that was run in each round.
+
+    Args:
+        rounds: the calibration of each, and what the stopwatch said.
+    """
+    work = {name: phase.work for name, phase in rounds[0][1].items()}
+
+    def counted(units: UnitTimes) -> dict[str, float]:
+        return {name: units[name].price(amount) for name, amount in work.items()}
+
+    return Run(
+        what,
+        work,
+        _medians([counted(units) for units, _ in rounds]),
+        _medians([{name: phase.seconds for name, phase in run.items()} for _, run in rounds]),
+        [sum(phase.seconds for phase in run.values()) for _, run in rounds],
+    )
 
 
-def rows(name: str, units: UnitTimes, runs: Sequence[Run]) -> Iterator[Row]:
+def _medians(rounds: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {name: statistics.median(each[name] for each in rounds) for name in rounds[0]}
+
+
+def rows(name: str, runs: Sequence[Run]) -> Iterator[Row]:
     """
     Args:
         name: of the study.
         runs: at least one.
     """
-    whole = [percent(calibrated_seconds(run.phases, units), run.seconds) for run in runs]
+    seconds = [sum(run.measured.values()) for run in runs]
+    whole = [
+        percent(sum(run.counted.values()), alone) for run, alone in zip(runs, seconds, strict=True)
+    ]
     yield Row.of(f"{name}: |error|", np.abs(whole).tolist(), "%", notes=spread(whole))
     noise = [percent(time, statistics.median(run.each)) for run in runs for time in run.each]
-    yield Row.of(f"{name}: |noise| of a run", np.abs(noise).tolist(), "%", notes=spread(noise))
-    total = sum(run.seconds for run in runs)
-    for phase in runs[0].phases:
-        spent = [run.phases[phase] for run in runs]
-        errors = [percent(units[phase].price(each.work), each.seconds) for each in spent]
-        share = 100 * sum(each.seconds for each in spent) / total
+    yield Row.of(f"{name}: |noise|", np.abs(noise).tolist(), "%", notes=spread(noise))
+    for phase in runs[0].work:
+        errors = [percent(run.counted[phase], run.measured[phase]) for run in runs]
+        share = 100 * sum(run.measured[phase] for run in runs) / sum(seconds)
         notes = f"{spread(errors)}; {share:.1f} % of the time"
         yield Row.of(f"{name}: |error| of {phase}", np.abs(errors).tolist(), "%", notes=notes)
     furthest = sorted(range(len(runs)), key=lambda n: -abs(whole[n]))[:FURTHEST]
     for place, number in enumerate(furthest, 1):
         what = f"{name}: furthest off, {place}"
-        notes = f"{runs[number].what}: {accounted(runs[number], units)}"
+        notes = f"{runs[number].what}: {accounted(runs[number])}"
         yield Row.of(what, [whole[number]], "%", notes=notes)
 
 
@@ -153,13 +150,13 @@ def spread(errors: Sequence[float]) -> str:
     return f"95th percentile {tail:.1f} %, bias {np.median(errors):+.1f} %"
 
 
-def accounted(run: Run, units: UnitTimes) -> str:
+def accounted(run: Run) -> str:
     """Of each phase the work, and the milliseconds that were counted and measured for it."""
     parts = []
-    for name, phase in run.phases.items():
-        counted, measured = 1000 * units[name].price(phase.work), 1000 * phase.seconds
-        work = f"{phase.work.steps} steps, {phase.work.samples} samples"
-        parts.append(f"{name} {counted:.3g} for {measured:.3g} ms ({work})")
+    for name, work in run.work.items():
+        counted, measured = 1000 * run.counted[name], 1000 * run.measured[name]
+        amount = f"{work.steps} steps, {work.samples} samples"
+        parts.append(f"{name} {counted:.3g} for {measured:.3g} ms ({amount})")
     return "; ".join(parts)
 
 

@@ -1,36 +1,58 @@
 """The benchmark of the calibrated runtime: what it compares, and how it is told."""
 
-import os
+from pathlib import Path
 
 import pytest
 import torch
 
-from benchmarks._studies import Case
-from benchmarks.calibration import Run, prepare_anew, rows, run_alone
-from objectives.runtime import UnitTime
-from pareto.devices import use_one_thread
+from benchmarks._studies import Case, prepare
+from benchmarks.calibration import Run, rows, run_alone, summed_up
+from objectives.runtime import UnitTime, UnitTimes
 from tests.pareto.home import tiny
 from unlearn.stopwatch import Phase, Work
 
 CPU = torch.device("cpu")
-UNITS = {"train": UnitTime(step=0.5, sample=0.0), "noise": UnitTime(step=0.0, sample=0.01)}
+WORK = {"train": Work(4, 0), "noise": Work(1, 100)}
+
+
+def units(train: float, noise: float) -> UnitTimes:
+    """Of a calibration that counts so many seconds for the work."""
+    return {"train": UnitTime(train / 4, 0.0), "noise": UnitTime(0.0, noise / 100)}
+
+
+def phases(train: float, noise: float) -> dict[str, Phase]:
+    """Of a stopwatch that says so."""
+    return {"train": Phase(WORK["train"], train), "noise": Phase(WORK["noise"], noise)}
 
 
 def run(train: float, noise: float) -> Run:
-    """One of 4 steps, which are counted as 2 s, and of 100 samples, counted as 1 s."""
-    phases = {"train": Phase(Work(4, 0), train), "noise": Phase(Work(1, 100), noise)}
-    times = [train + noise, 0.9 * (train + noise), 1.2 * (train + noise)]
-    return Run(f"{train:g} s of training", phases, times)
+    """One that took so long, three times over, and is counted as 2 s and 1 s."""
+    return summed_up(f"{train:g} s of training", [(units(2, 1), phases(train, noise))] * 3)
+
+
+def test_of_several_rounds_the_median_counts() -> None:
+    one = summed_up(
+        "a run",
+        [
+            (units(2, 1), phases(2.2, 1.0)),
+            (units(3, 4), phases(3.3, 5.0)),
+            (units(9, 2), phases(9.9, 2.0)),
+        ],
+    )
+    assert one.counted == pytest.approx({"train": 3, "noise": 2})
+    assert one.measured == pytest.approx({"train": 3.3, "noise": 2})
+    by_name = {row.what: row for row in rows("digits", [one])}
+    assert by_name["digits: |error|"].median == pytest.approx(100 * (1 - 5 / 5.3))
+    # 3.2, 8.3 and 11.9 s: the first one is 61 % and the last one 43 % away from the median.
+    assert by_name["digits: |noise|"].median == pytest.approx(100 * 3.6 / 8.3)
 
 
 def test_errors_are_those_of_the_calibration_in_percent_of_the_stopwatch() -> None:
     # 3 s are counted for 4, 6, and 2.4 s: that is 25 % and 50 % too few, and 25 % too many.
     runs = [run(2.0, 2.0), run(5.0, 1.0), run(1.6, 0.8)]
-    by_name = {row.what: row for row in rows("digits", UNITS, runs)}
+    by_name = {row.what: row for row in rows("digits", runs)}
     assert by_name["digits: |error|"].median == pytest.approx(25)
     assert "95th percentile 47.5 %, bias -25.0 %" in by_name["digits: |error|"].notes
-    # Of three times the first one is the median, and the others are 10 % and 20 % away from it.
-    assert by_name["digits: |noise| of a run"].median == pytest.approx(10)
     # Of training 2 s for 2, 5 and 1.6; of noise 1 s for 2, 1 and 0.8.
     assert by_name["digits: |error| of train"].median == pytest.approx(25)
     assert by_name["digits: |error| of noise"].median == pytest.approx(25)
@@ -41,18 +63,10 @@ def test_errors_are_those_of_the_calibration_in_percent_of_the_stopwatch() -> No
     assert furthest.notes.startswith("5 s of training: train 2e+03 for 5e+03 ms (4 steps")
 
 
-def test_a_study_is_calibrated_anew_and_run_with_nothing_precomputed(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", "/nowhere")
-    definition = tiny()
-    ground = prepare_anew(definition, CPU)
-    use_one_thread()
-    assert os.environ["XDG_CACHE_HOME"] == "/nowhere"
-    assert ground.unit_times is not None
-    runs = run_alone(Case(definition, 4), ground, CPU)
+def test_configurations_run_with_nothing_precomputed(tmp_path: Path) -> None:
+    runs = run_alone(Case(tiny(), 4), prepare(tiny(), CPU, tmp_path).prepared, CPU)
     for run in runs:
-        assert run.phases.keys() == ground.unit_times.keys()
-        assert all(phase.seconds > 0 for phase in run.phases.values())
-    times = [run.phases["score"].seconds for run in runs]
+        assert run.counted.keys() == run.measured.keys() == run.work.keys()
+        assert all(seconds > 0 for seconds in run.measured.values())
+    times = [run.measured["score"] for run in runs]
     assert len(set(times)) == 4  # what is charged, and not done, takes the same time every time
