@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -133,7 +134,8 @@ def run_while_interrupted(folder: str) -> None:
         while not ended.wait(0.01):
             for worker in multiprocessing.active_children():
                 if worker.pid is not None:
-                    os.kill(worker.pid, signal.SIGINT)
+                    with suppress(ProcessLookupError):  # it has left by now
+                        os.kill(worker.pid, signal.SIGINT)
 
     source = ListedTrials.of(*[f"meet in {folder}"] * 2, "run")
     thread = threading.Thread(target=interrupt_the_workers)
