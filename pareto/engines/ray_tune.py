@@ -1,8 +1,10 @@
 """Trials on a Ray cluster, or on a Ray that is started on this machine for the purpose."""
 
+import gc
 import pickle
 import queue
 import threading
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -149,8 +151,12 @@ class RayEngine:
         )
         try:
             tuner.fit()
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
             tickets.report_all(INTERRUPTED)
+            # Tune ends its actors, and gives back what they take of the cluster, when it is
+            # collected as garbage: the frames that the exception came through would hold it.
+            traceback.clear_frames(interrupt.__traceback__)
+            gc.collect()
             raise
         tickets.report_all(Failure("Ray ended before the trial did", lost=True))
 

@@ -32,7 +32,7 @@ def run_trial(ticket: Ticket) -> Outcome | Failure:
         case ["wait"]:
             time.sleep(60)
         case ["wait", folder]:
-            (Path(folder) / str(ticket.number)).touch()
+            (Path(folder) / str(os.getpid())).touch()
             time.sleep(60)
         case ["meet", folder]:
             return meet(ticket, Path(folder))

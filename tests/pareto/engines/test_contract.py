@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pareto.engines import Engine, PoolEngine, SerialEngine
@@ -69,3 +70,6 @@ def test_an_interrupt_reports_what_runs_as_lost_and_leaves_no_process(
     assert [result for _, result in source.results] == [Failure("interrupted", lost=True)] * given
     assert source.out == 0
     assert multiprocessing.active_children() == []
+    workers = {int(file.name) for file in tmp_path.iterdir()} - {os.getpid()}
+    alive = [psutil.Process(pid) for pid in workers if psutil.pid_exists(pid)]
+    assert psutil.wait_procs(alive, timeout=10)[1] == []
