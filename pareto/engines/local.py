@@ -1,9 +1,10 @@
-"""Trials on this machine: in this process, or in a pool of spawned ones."""
+"""Trials on this machine: in this process, or in a pool of others."""
 
 import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -23,6 +24,14 @@ from pareto.outcome import Failure
 POLL_SECONDS = 0.2
 MAX_FAILED_STARTS = 3
 REMEDY = "try fewer --workers, or another --device"
+# Where forking is safe, one process without threads, and without CUDA, imports what all of them
+# need, and forks each worker within milliseconds.
+CONTEXT = (
+    multiprocessing.get_context("forkserver")
+    if sys.platform == "linux"
+    else multiprocessing.get_context("spawn")
+)
+SLOW_IMPORTS = ["pareto.trial"]
 _ALIVE = "alive"
 
 
@@ -53,7 +62,7 @@ class SerialEngine:
 
 
 class PoolEngine:
-    """Tasks in spawned processes, one at a time in each, for the time of a `with` block.
+    """Tasks in processes of their own, one at a time in each, for the time of a `with` block.
 
     They start with the first tasks, and wait for more until the block ends. One that dies takes its
     task with it, which is reported as lost, and is replaced. While all of them are at work, the
@@ -209,19 +218,14 @@ class _Worker:
 
     @classmethod
     def spawn(cls, device: torch.device) -> "_Worker":
-        ours, theirs = multiprocessing.Pipe()
-        context = multiprocessing.get_context("spawn")
-        process = context.Process(target=_work, args=(theirs,), daemon=True)
-        # The terminal sends Ctrl-C to every process, and what it means is for the driver to say.
-        # A blocked signal stays blocked in the child, from its first moment on.
-        resource_tracker.ensure_running()  # a helper of Python's, whose start unblocks the signal
-        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-        try:
-            process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-        theirs.close()
-        return cls(process, ours, device)
+        CONTEXT.set_forkserver_preload(SLOW_IMPORTS)
+        for _ in range(MAX_FAILED_STARTS):
+            try:
+                return cls(*_start(), device)
+            except (EOFError, ConnectionError):
+                # The process that forks was killed. Another takes its place as soon as it is gone.
+                time.sleep(POLL_SECONDS)
+        raise EngineError("a worker could not start: nothing forks it", REMEDY)
 
     @property
     def is_idle(self) -> bool:
@@ -258,6 +262,22 @@ class _Worker:
             hint = ", perhaps for lack of memory" if name == "SIGKILL" else ""
             return f"was ended by {name}{hint}"
         return f"ended with exit code {code}"
+
+
+def _start() -> tuple[BaseProcess, Connection]:
+    """A process that is a worker, and our end of the pipe to it."""
+    ours, theirs = multiprocessing.Pipe()
+    process = CONTEXT.Process(target=_work, args=(theirs,), daemon=True)
+    # The terminal sends Ctrl-C to every process, and what it means is for the driver to say. A
+    # blocked signal stays blocked in children and theirs, from their first moment on.
+    resource_tracker.ensure_running()  # a helper of Python's, whose start unblocks the signal
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+        theirs.close()
+    return process, ours
 
 
 def _work(connection: Connection) -> None:

@@ -61,7 +61,7 @@ def tiny(seed: int) -> Definition:
                 "sigma": {"low": 0.1, "high": 0.3},
                 "delta": {"low": 0, "high": 3},
             },
-            "objectives": {"attack": "svc", "retrainings": 3},
+            "objectives": {"attack": "svc", "retrainings": 3, "runtime": "measured"},
         },
         "the tiny study",
     )

@@ -23,8 +23,8 @@ from tests.pareto.servers import KINDS, Server, running
 DEFINITION = TINY.replace("epochs = 2", "epochs = 30")
 
 
-WORKERS = ("multiprocessing.spawn", "ray::_Actor", "ray::_called")
-"""What the command lines of worker processes say."""
+WORKERS = ("multiprocessing.forkserver", "ray::_Actor", "ray::_called")
+"""What the command lines say of worker processes, and of the one that others are forked from."""
 
 MARK = "PARETO_SEARCH_STRESS"
 """Environment variable that all processes of a search inherit."""
@@ -131,14 +131,12 @@ def new_search(kind: str, *options: str) -> Iterator[tuple[Search, Server | None
 
 
 def workers_of(driver: "subprocess.Popen[bytes]") -> list[psutil.Process]:
-    """The processes that run a driver's trials."""
+    """The processes that run a driver's trials, and where they come from."""
     found = []
     try:
         for process in psutil.Process(driver.pid).children(recursive=True):
             words = " ".join(process.cmdline())
-            if any(
-                mark in words for mark in ("multiprocessing.spawn", "ray::_Actor", "ray::_called")
-            ):
+            if any(mark in words for mark in WORKERS):
                 found.append(process)
     except psutil.NoSuchProcess:
         pass  # it ended while we looked

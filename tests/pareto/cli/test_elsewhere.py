@@ -12,7 +12,7 @@ from tests.pareto.home import NAME, Home, tiny
 from tests.pareto.program import run
 from tests.pareto.servers import Servers
 
-BUDGET = ("--study", "tiny.toml", "--workers", "2", "--budget")
+BUDGET = ("--study", "tiny.toml", "--workers", "1", "--budget")
 
 
 def test_a_study_on_a_server_never_tells_its_password(

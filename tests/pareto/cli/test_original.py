@@ -56,7 +56,7 @@ retrainings = 3
 [space]
 delta = {{ low = 0, high = 2 }}
 """
-SEARCH = ("--budget", "2", "--workers", "2", "--device", "cpu", "--format", "json")
+SEARCH = ("--budget", "2", "--workers", "1", "--device", "cpu", "--format", "json")
 
 
 class User(NamedTuple):

@@ -185,12 +185,12 @@ def test_a_second_interrupt_stops_at_once(home: Home, start: Start) -> None:
 
 
 def workers(program: Program) -> list[psutil.Process]:
-    """The worker processes of a run."""
+    """The worker processes of a run, which another process forks."""
     found = []
     for child in psutil.Process(program.process.pid).children():
         with suppress(psutil.NoSuchProcess):  # or a zombie, which is one as well
-            if "spawn_main" in " ".join(child.cmdline()):
-                found.append(child)
+            if "forkserver" in " ".join(child.cmdline()):
+                found += child.children()
     return found
 
 

@@ -66,6 +66,20 @@ def test_an_idle_worker_that_dies_is_replaced() -> None:
     assert killed
 
 
+def test_workers_are_replaced_when_what_forks_them_is_killed_too() -> None:
+    source = ListedTrials.of("run", "die", "run", "die", "run")
+
+    def kill_what_forks() -> None:
+        for child in psutil.Process().children():
+            if "forkserver" in " ".join(child.cmdline()):
+                child.kill()
+
+    source.on_next = kill_what_forks
+    run_in_pool([CPU, CPU], source, make_runner)
+    assert source.reported == [0, 1, 2, 3, 4]
+    assert all(isinstance(source.result(number), Outcome) for number in (0, 2, 4))
+
+
 def test_workers_run_trials_at_the_same_time(tmp_path: Path) -> None:
     source = ListedTrials.of(*[f"meet in {tmp_path}"] * 2)
     run_in_pool([CPU, CPU], source, make_runner)
