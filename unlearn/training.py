@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.sgd import sgd
 
 from unlearn.augmentation import crop_and_mirror, draw_crops
 from unlearn.datasets import Samples, to_unit
@@ -104,13 +105,7 @@ def train(
     model.train()
     bounds = batch_bounds(len(samples), recipe.batch_size)
     parameters = [p for p in model.parameters() if p.requires_grad]
-    optimiser = torch.optim.SGD(
-        parameters,
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-        fused=True,
-    )
+    momenta: list[Tensor | None] = [None] * len(parameters)
     device = samples.labels.device
     step = 0
     with seeded_globals(derive_seed(generator.initial_seed(), "layers"), device):
@@ -120,9 +115,8 @@ def train(
                 crops = draw_crops(len(samples), augmentation).to(device)
             for start, end in bounds:
                 positions = order[start:end]
-                for group in optimiser.param_groups:
-                    group["lr"] = recipe.rate_at(step, len(bounds))
-                optimiser.zero_grad(set_to_none=True)
+                for parameter in parameters:
+                    parameter.grad = None
                 images = samples.images[positions]
                 if augmentation is not None:
                     images = crop_and_mirror(images, crops[start:end])
@@ -134,11 +128,39 @@ def train(
                     mask_gradients(model, masks)
                 if clip_norm is not None:
                     nn.utils.clip_grad_norm_(parameters, clip_norm)
-                optimiser.step()
+                _descend(parameters, momenta, recipe, recipe.rate_at(step, len(bounds)))
                 step += 1
             if after_epoch is not None:
                 after_epoch(epoch + 1)
     model.eval()
+
+
+@torch.no_grad()
+def _descend(
+    parameters: list[nn.Parameter], momenta: list[Tensor | None], recipe: Recipe, rate: float
+) -> None:
+    """One update as of `torch.optim.SGD`, without that class: to make one loads torch's compiler,
+    which takes longer than a short training.
+
+    Args:
+        momenta: of each parameter, or None before its first update; changed in place.
+    """
+    moved = [(n, p, p.grad) for n, p in enumerate(parameters) if p.grad is not None]
+    theirs = [momenta[n] for n, *_ in moved] if recipe.momentum else []
+    sgd(
+        [parameter for _, parameter, _ in moved],
+        [gradient for *_, gradient in moved],
+        theirs,
+        fused=True,
+        lr=rate,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        dampening=0.0,
+        nesterov=False,
+        maximize=False,
+    )
+    for (n, *_), momentum in zip(moved, theirs, strict=False):
+        momenta[n] = momentum
 
 
 def train_from_scratch(

@@ -3,6 +3,9 @@
 import copy
 import itertools
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.testing import assert_close
 
 from tests.unlearn.small import (
@@ -78,6 +82,47 @@ def test_steps_follow_sgd_with_momentum_and_weight_decay(epochs: int) -> None:
     train(model, samples, recipe, generator=seeded())
     np.testing.assert_allclose(model.get_parameter("1.weight").detach(), weight, atol=1e-6)
     np.testing.assert_allclose(model.get_parameter("1.bias").detach(), bias, atol=1e-6)
+
+
+class WithSpareWeights(nn.Module):
+    """A network of which one layer takes no part, and so has no gradient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.used, self.spare = linear(), nn.Linear(2, 2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        answers: Tensor = self.used(images)
+        return answers
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_steps_are_those_of_torchs_own_optimiser_bit_for_bit(momentum: float) -> None:
+    samples, model = random_samples(20), WithSpareWeights()
+    theirs = copy.deepcopy(model)
+    optimiser = torch.optim.SGD(
+        theirs.parameters(), lr=0.3, momentum=momentum, weight_decay=0.05, fused=True
+    )
+    order = seeded()
+    for _ in range(5):
+        optimiser.zero_grad()
+        batch = torch.randperm(20, generator=order)
+        F.cross_entropy(theirs(samples.images[batch]), samples.labels[batch]).backward()
+        optimiser.step()
+    recipe = Recipe(5, learning_rate=0.3, momentum=momentum, weight_decay=0.05, batch_size=20)
+    train(model, samples, recipe, generator=seeded())
+    assert_close(model.state_dict(), theirs.state_dict(), rtol=0, atol=0)
+
+
+def test_training_does_not_load_torchs_compiler() -> None:
+    # That takes longer than a short training, in every process that trains.
+    code = f"from {__name__} import *; import sys;"
+    code += "train(linear(), random_samples(9), Recipe(1, 0.1), generator=seeded());"
+    code += "print('torch._dynamo' in sys.modules)"
+    command = [sys.executable, "-c", code]
+    root = Path(__file__).parents[2]
+    ended = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    assert ended.stdout == "False\n"
 
 
 def test_images_in_bytes_train_like_the_same_in_unit_floats() -> None:

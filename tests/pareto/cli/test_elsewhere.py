@@ -45,7 +45,7 @@ def test_a_study_on_a_server_never_tells_its_password(
 def test_a_search_on_ray_ends_with_the_first_interrupt_and_can_be_gone_on_with(
     slow_home: Home, start: Start
 ) -> None:
-    words = ["--study", NAME, "--budget", "1000", "--engine", "ray", "--workers", "2"]
+    words = ["--study", NAME, "--budget", "1000", "--engine", "ray", "--workers", "1"]
     program = start(slow_home.folder, *words)
     program.wait_until(lambda: slow_home.complete() >= 2)
     others = psutil.Process(program.process.pid).children(recursive=True)

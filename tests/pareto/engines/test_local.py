@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 
@@ -71,8 +72,9 @@ def test_workers_are_replaced_when_what_forks_them_is_killed_too() -> None:
 
     def kill_what_forks() -> None:
         for child in psutil.Process().children():
-            if "forkserver" in " ".join(child.cmdline()):
-                child.kill()
+            with suppress(psutil.NoSuchProcess):  # killed before
+                if "forkserver" in " ".join(child.cmdline()):
+                    child.kill()
 
     source.on_next = kill_what_forks
     run_in_pool([CPU, CPU], source, make_runner)
