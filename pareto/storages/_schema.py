@@ -1,5 +1,6 @@
 """Databases of this Optuna, told from older ones, from others, and from those with no studies."""
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,7 @@ def holds_studies(engine: "Engine", shown: str) -> bool:
     return False  # somebody died while creating it; creating goes on
 
 
+@cache
 def _newest_revision() -> str | None:
     """Optuna's own name for the schema that it writes."""
     import optuna.storages._rdb
