@@ -120,10 +120,11 @@ def _no_url(url: str) -> InputError:
 
 
 def _library_errors() -> tuple[type[Exception], ...]:
-    import optuna
-    import sqlalchemy
+    # From where they are: whoever was interrupted while importing a package has but parts of it.
+    from optuna.exceptions import OptunaError
+    from sqlalchemy.exc import SQLAlchemyError
 
-    return OSError, sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError
+    return OSError, SQLAlchemyError, OptunaError
 
 
 def _unusable(backend: Backend, error: Exception) -> InputError:

@@ -199,3 +199,33 @@ def test_a_reader_that_has_had_enough_is_no_error(finished: Home) -> None:
     process.stdout.close()
     _, complaint = process.communicate()
     assert (process.returncode, complaint) == (0, "")
+
+
+@pytest.mark.parametrize("module", ["sqlalchemy.engine.url", "optuna.storages", "torch.nn"])
+def test_an_interrupt_while_it_still_imports_is_told_in_two_lines(
+    module: str, empty_home: Home
+) -> None:
+    code = f"""if True:
+        import sys
+        from importlib.abc import MetaPathFinder
+
+        class Interrupt(MetaPathFinder):
+            times = 0
+            def find_spec(self, name, path, target=None):
+                if name == "{module}" and not self.times:
+                    self.times = 1
+                    raise KeyboardInterrupt
+
+        sys.meta_path.insert(0, Interrupt())
+        sys.argv = ["pareto-search", "--study", "tiny.toml", "--budget", "1", "--workers", "1"]
+        from pareto.cli import main
+        main()
+    """
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(command, cwd=empty_home.folder, capture_output=True, text=True)
+    assert ended.returncode == 130
+    assert ended.stderr.splitlines()[-2:] == [
+        "error: interrupted; all complete trials are kept",
+        "run the same command to go on",
+    ]
+    assert "Traceback" not in ended.stderr
