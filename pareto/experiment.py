@@ -193,7 +193,8 @@ def _prepare(
     announce: Announce,
 ) -> Prepared:
     """Make what the runs of a repeat share; what they are measured by is decided once."""
-    prepared = engine.call(partial(_prepare_on, material, kind, place), announce)
+    work = partial(_prepare_on, material, kind, place)
+    prepared = engine.call(work, announce, material.models_to_train)
     key = _note_key(material.repeat)
     if ledger.note(key) is None:
         figures = {

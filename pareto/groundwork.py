@@ -51,7 +51,8 @@ def lay(
     """
     known = {key: ledger.note(key) for key in NOTES}
     # Ray's processes have working folders of their own.
-    prepared, notes = engine.call(partial(_lay, known, material, absolute(place)), announce)
+    work = partial(_lay, known, material, absolute(place))
+    prepared, notes = engine.call(work, announce, material.models_to_train)
     for key, note in notes.items():
         if ledger.note(key) is None:
             ledger.set_note(key, note)

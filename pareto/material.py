@@ -94,6 +94,11 @@ class Material:
             return self.definition.seed
         return derive_seed(self.definition.seed, "repeat", self.repeat)
 
+    @property
+    def models_to_train(self) -> int:
+        """How many there are before the first trial: the retrained ones, and θ_o if not given."""
+        return self.definition.objectives.retrainings + (self.original is None)
+
     def describe(self) -> str:
         """The data and the request in one line."""
         train, test = self.dataset.train, self.dataset.test

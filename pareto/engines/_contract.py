@@ -63,11 +63,12 @@ class Engine(Protocol):
 
     workers: int
 
-    def call(self, work: Work[T], announce: Announce) -> T:
+    def call(self, work: Work[T], announce: Announce, side_by_side: int = 1) -> T:
         """Do something once, with devices like those that trials run on to itself.
 
         Args:
             work: given the workers that there are, and whom to tell of its progress.
+            side_by_side: how many workers it has something to do for at a time.
         """
 
     def run(self, source: TrialSource, make_runner: MakeRunner) -> None:

@@ -7,8 +7,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -35,6 +35,17 @@ SLOW_IMPORTS = ["pareto.trial"]
 _ALIVE = "alive"
 
 
+@contextmanager
+def opened(devices: Sequence[torch.device]) -> Iterator["SerialEngine | PoolEngine"]:
+    """An engine with a worker for each of these devices, for the time of the block; one worker is
+    this process itself."""
+    if len(devices) == 1:
+        yield SerialEngine(devices[0])
+    else:
+        with PoolEngine(devices) as pool:
+            yield pool
+
+
 class SerialEngine:
     """One task after the other, in this process."""
 
@@ -43,7 +54,7 @@ class SerialEngine:
     def __init__(self, device: torch.device) -> None:
         self.device = device
 
-    def call(self, work: Work[T], announce: Announce) -> T:
+    def call(self, work: Work[T], announce: Announce, side_by_side: int = 1) -> T:
         return work(self, announce)
 
     def run(self, source: Source[Task, Result], make_runner: Make[Task, Result]) -> None:
@@ -87,7 +98,7 @@ class PoolEngine:
     def __exit__(self, *_: object) -> None:
         self._end(self._pool)
 
-    def call(self, work: Work[T], announce: Announce) -> T:
+    def call(self, work: Work[T], announce: Announce, side_by_side: int = 1) -> T:
         return work(self, announce)
 
     def run(self, source: Source[Task, Result], make_runner: Make[Task, Result]) -> None:

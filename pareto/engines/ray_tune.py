@@ -1,11 +1,12 @@
 """Trials on a Ray cluster, or on a Ray that is started on this machine for the purpose."""
 
 import gc
+import math
 import pickle
 import queue
 import threading
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -22,7 +23,7 @@ from pareto.engines._contract import (
     TrialSource,
     Work,
 )
-from pareto.engines.local import SerialEngine
+from pareto.engines.local import opened
 from pareto.errors import EngineError
 from pareto.outcome import Failure, Ticket
 from unlearn.errors import UserFacingError
@@ -31,9 +32,15 @@ from unlearn.errors import UserFacingError
 import ray
 from ray import tune
 from ray.tune.search import Searcher
+from ray.util import placement_group, remove_placement_group
+from ray.util.placement_group import PlacementGroup
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 MAX_CALLS = 3
 """How often a call is begun whose worker dies."""
+
+PATIENCE_SECONDS = 5
+"""How long a call waits for room for several workers, before it does with one."""
 
 DEATHS = (
     ray.exceptions.WorkerCrashedError,
@@ -66,13 +73,13 @@ def connected(
         machines = [node["Resources"] for node in nodes if node["Alive"]]
         if gpus is None:
             gpus = 1.0 if any(machine.get("GPU", 0) >= 1 for machine in machines) else 0.0
-        room = sum(_room(machine, cpus, gpus) for machine in machines)
-        if room == 0:
+        rooms = [_room(machine, cpus, gpus) for machine in machines]
+        if not any(rooms):
             raise EngineError(
                 f"no machine of the Ray cluster has {cpus:g} CPUs and {gpus:g} GPUs for a trial",
                 "ask for less with --cpus-per-trial and --gpus-per-trial",
             )
-        yield RayEngine(workers or room, cpus, gpus, folder)
+        yield RayEngine(workers or sum(rooms), max(rooms), cpus, gpus, folder)
 
 
 def _room(machine: Mapping[str, float], cpus: float, gpus: float) -> int:
@@ -85,12 +92,16 @@ class RayEngine:
     """Trials in Ray actors, which are reused; what they need travels once, through Ray's object
     store. An actor or a machine that dies takes its trial with it, which is reported as lost."""
 
-    def __init__(self, workers: int, cpus: float, gpus: float, folder: str) -> None:
+    def __init__(
+        self, workers: int, on_a_machine: int, cpus: float, gpus: float, folder: str
+    ) -> None:
         """
         Args:
+            on_a_machine: how many workers the largest machine has room for.
             folder: for what Tune wants to write; nothing in it is used.
         """
         self.workers = workers
+        self._on_a_machine = min(workers, on_a_machine)
         self._folder = folder
         self._cpus = cpus
         self._gpus = gpus
@@ -102,11 +113,12 @@ class RayEngine:
         """Whether no two trials share a GPU; processor cores are always shared."""
         return self._gpus >= 1
 
-    def call(self, work: Work[T], announce: Announce) -> T:
+    def call(self, work: Work[T], announce: Announce, side_by_side: int = 1) -> T:
         payload = pickle.dumps(work)
         for attempt in range(1, MAX_CALLS + 1):
             try:
-                return cast("T", self._call_once(payload, announce))
+                with self._reserved(min(side_by_side, self._on_a_machine)) as (workers, room):
+                    return cast("T", self._call_once(payload, announce, workers, room))
             except DEATHS as error:
                 reason = _reason(str(error))
                 if attempt < MAX_CALLS:
@@ -116,10 +128,43 @@ class RayEngine:
                 raise EngineError(problem, SAME_VERSION) from error
         raise EngineError(f"a Ray worker died, {MAX_CALLS} times: {reason}", MEMORY)
 
-    def _call_once(self, payload: bytes, announce: Announce) -> object:
-        gpus = max(1.0, self._gpus) if self._gpus else 0.0  # a whole one, to have it to itself
-        remote: Any = ray.remote(num_cpus=self._cpus, num_gpus=gpus, max_retries=0)(_called)
-        for message in remote.remote(payload, self._device):
+    @contextmanager
+    def _reserved(self, workers: int) -> Iterator[tuple[int, PlacementGroup]]:
+        """Room on one machine for so many workers, if it is free by now, and for one otherwise.
+
+        Whatever runs there is ended with the block.
+        """
+        group = placement_group([self._needs(workers)])
+        if workers > 1 and not group.wait(PATIENCE_SECONDS):
+            remove_placement_group(group)
+            workers, group = 1, placement_group([self._needs(1)])
+        try:
+            yield workers, group
+        finally:
+            remove_placement_group(group)
+
+    def _needs(self, workers: int) -> dict[str, float]:
+        """What so many workers take of a machine: whole GPUs, to have them to themselves."""
+        needs = {"CPU": workers * self._cpus, "GPU": float(math.ceil(workers * self._gpus))}
+        return {name: amount for name, amount in needs.items() if amount}
+
+    def _call_once(
+        self, payload: bytes, announce: Announce, workers: int, room: PlacementGroup
+    ) -> object:
+        needs = self._needs(workers)
+        gpus = int(needs.get("GPU", 0))
+        remote: Any = ray.remote(
+            num_cpus=needs["CPU"],
+            num_gpus=gpus,
+            max_retries=0,
+            scheduling_strategy=PlacementGroupSchedulingStrategy(room),
+        )(_called)
+        # Ray shows a process the GPUs that it may use, and no others.
+        devices = [
+            torch.device("cuda", worker * gpus // workers) if gpus else torch.device("cpu")
+            for worker in range(workers)
+        ]
+        for message in remote.remote(payload, devices):
             kind, content = ray.get(message)
             if kind == "said":
                 announce(content)
@@ -242,16 +287,16 @@ class _Actor(tune.Trainable):
         return {"outcome": self._run_trial(self._ticket), "done": True}
 
 
-def _called(payload: bytes, device: torch.device) -> Iterator[tuple[str, Any]]:
+def _called(payload: bytes, devices: Sequence[torch.device]) -> Iterator[tuple[str, Any]]:
     """Do the work of `RayEngine.call`, and pass on what it says and what comes of it."""
     messages: queue.Queue[tuple[str, Any]] = queue.Queue()
 
     def work() -> None:
         try:
             # From our own driver, through Ray: never from a file or a stranger.
-            result = pickle.loads(payload)(
-                SerialEngine(device), lambda text: messages.put(("said", text))
-            )
+            do = pickle.loads(payload)
+            with opened(devices) as workers:
+                result = do(workers, lambda text: messages.put(("said", text)))
             messages.put(("returned", result))
         except UserFacingError as error:
             messages.put(("raised", error))

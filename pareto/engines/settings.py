@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 
 from pareto.devices import assign_workers, choose_devices
+from pareto.engines import local
 from pareto.engines._contract import Engine
-from pareto.engines.local import PoolEngine, SerialEngine
 from studies.defaults import ENGINE, ENGINE_NAMES, EngineName
 from unlearn.errors import InputError
 
@@ -87,12 +87,8 @@ class EngineSettings:
             EngineError: Ray does not work, or has no room for a trial.
         """
         if self.name == "local":
-            devices = self._devices(runtime)
-            if len(devices) == 1:
-                yield SerialEngine(devices[0])
-            else:
-                with PoolEngine(devices) as pool:
-                    yield pool
+            with local.opened(self._devices(runtime)) as here:
+                yield here
             return
         try:
             from pareto.engines import ray_tune

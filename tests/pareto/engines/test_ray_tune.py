@@ -3,12 +3,16 @@
 import os
 import shutil
 import signal
+import time
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
+import ray
+from ray.util import placement_group, remove_placement_group
 
-from pareto.engines import Announce, Workers
+from pareto.engines import Announce, SerialEngine, Workers
 from pareto.engines._contract import Work
 from pareto.engines.ray_tune import MAX_CALLS, RayEngine, connected
 from pareto.engines.settings import EngineSettings
@@ -72,6 +76,55 @@ def test_a_call_says_how_it_goes_and_returns_what_came_of_it(ray_engine: RayEngi
     said: list[str] = []
     assert ray_engine.call(count_to_three, said.append) == "cpu"
     assert said == ["1", "2", "3"]
+
+
+def work_side_by_side(folder: str, workers: Workers, _announce: Announce) -> list[int]:
+    """Two trials that wait for each other, if they can; returns who ran them."""
+    task = "run" if isinstance(workers, SerialEngine) else f"meet in {folder}"
+    source = ListedTrials.of(task, task)
+    workers.run(source, make_runner)
+    outcomes = [result for _, result in source.results if isinstance(result, Outcome)]
+    return [outcome.run["pid"] for outcome in outcomes]
+
+
+@pytest.mark.parametrize(("asked_for", "given"), [(1, 1), (8, 2)])
+def test_a_call_has_several_workers_if_there_is_room_for_them(
+    ray_engine: RayEngine, tmp_path: Path, asked_for: int, given: int
+) -> None:
+    pids = ray_engine.call(partial(work_side_by_side, str(tmp_path)), print, asked_for)
+    assert len(pids) == 2
+    assert len(set(pids)) == given
+
+
+def test_a_call_does_with_one_worker_while_others_hold_the_rest(
+    ray_engine: RayEngine, tmp_path: Path
+) -> None:
+    held = placement_group([{"CPU": 1}])
+    try:
+        ray.get(held.ready())
+        pids = ray_engine.call(partial(work_side_by_side, str(tmp_path)), print, 2)
+    finally:
+        remove_placement_group(held)
+    assert len(pids) == 2
+    assert len(set(pids)) == 1
+
+
+def wait_side_by_side(folder: str, workers: Workers, announce: Announce) -> None:
+    announce("at work")
+    workers.run(ListedTrials.of(*[f"wait in {folder}"] * 2), make_runner)
+
+
+def test_an_interrupt_ends_a_call_and_its_workers(ray_engine: RayEngine, tmp_path: Path) -> None:
+    def interrupt_once_both_run(_message: str) -> None:
+        while len(list(tmp_path.iterdir())) < 2:
+            time.sleep(0.05)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ray_engine.call(partial(wait_side_by_side, str(tmp_path)), interrupt_once_both_run, 2)
+    pids = [int(file.name) for file in tmp_path.iterdir()]
+    alive = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
+    assert psutil.wait_procs(alive, timeout=10)[1] == []
 
 
 def die_once(folder: str, _workers: Workers, announce: Announce) -> str:
