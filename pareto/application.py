@@ -19,7 +19,6 @@ from pareto.evidence import (
     FORMAT,
     MARK,
     WEIGHTS,
-    Earlier,
     check_folder,
     file_sha256,
     plain_words,
@@ -36,7 +35,7 @@ from unlearn.checkpoint import on_cpu, save_checkpoint
 from unlearn.errors import InputError
 from unlearn.files import write_at_once
 from unlearn.pruning import sparsity
-from unlearn.requests import Partition, resolve
+from unlearn.requests import resolve
 from unlearn.seeds import derive_seed
 from unlearn.stopwatch import Stopwatch
 from unlearn.training import predict
@@ -97,13 +96,10 @@ def apply_request(
     check_folder(folder, index_file_sha256)
     request = IndexSection(kind="indices", file=str(index_file))
     material = Material.load(definition.model_copy(update={"request": request}))
-    data_sha256 = material.dataset.fingerprint()
-    earlier = Earlier() if given is None else Earlier.of(given).in_data(data_sha256)
+    earlier, partition = material.earlier, material.partition
     if earlier.data_changed:
         announce("the data have changed since an earlier request: its samples are taken to be gone")
-    partition = _without(material.partition, earlier.positions, index_file)
     positions = partition.forget.tolist()
-    material = replace(material, partition=partition)
     weights = original_weights(_as_studied(material, definition), workspace, device, announce)
     problem = material.problem(weights, device)
     sets = material.evaluation_sets(problem, material.dataset.test)
@@ -134,7 +130,7 @@ def apply_request(
             "training_samples": len(material.dataset.train),
             "test_samples": len(material.dataset.test),
             "data": definition.data.name,
-            "data_sha256": data_sha256,
+            "data_sha256": material.dataset.fingerprint(),
             "positions": positions,
         },
         "done": {
@@ -202,21 +198,6 @@ def _as_studied(material: Material, definition: Definition) -> Material:
     seed = derive_seed(definition.seed, "data")
     partition = resolve(definition.forget_request, material.dataset, seed)
     return replace(material, definition=definition, partition=partition)
-
-
-def _without(partition: Partition, earlier: Sequence[int], index_file: Path) -> Partition:
-    """A partition that does not retain what was forgotten before."""
-    gone = torch.tensor(earlier, dtype=torch.int64)
-    again = partition.forget[torch.isin(partition.forget, gone)]
-    if len(again):
-        raise InputError(
-            f"{index_file} lists index {int(again[0])}, which was forgotten by an earlier request",
-            "leave out what is forgotten already",
-        )
-    retain = partition.retain[~torch.isin(partition.retain, gone)]
-    if not len(retain):
-        raise InputError("no sample is left to retain", "train a new model instead")
-    return replace(partition, retain=retain)
 
 
 def _still_right(model: nn.Module, material: Material, earlier: Sequence[int]) -> dict[str, float]:

@@ -1,11 +1,12 @@
 """What a definition speaks of: its data, loaded, and its forget request, resolved."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 
 from objectives.evaluation import EvaluationSets, split_test
+from pareto.evidence import Earlier
 from pareto.workspace import Artifact
 from studies import Definition
 from unlearn.checkpoint import fitted, load_checkpoint
@@ -25,6 +26,8 @@ class Material:
         normalisation: what the definition, or the file of its θ_o, gives instead of the statistics
             of the training data.
         original: θ_o, if the definition gives it.
+        earlier: the requests that θ_o has been through; what they named is neither forgotten again
+            nor retained.
         repeat: which draw of everything random this is, the data and their halves excepted; None
             is the study's own.
     """
@@ -37,6 +40,7 @@ class Material:
     report: Samples
     normalisation: Normalisation | None = None
     original: StateDict | None = None
+    earlier: Earlier = field(default_factory=Earlier)
     repeat: int | None = None
 
     @classmethod
@@ -57,7 +61,10 @@ class Material:
             test_limit=section.test_limit,
             pixel_noise=section.pixel_noise,
         )
-        partition = resolve(definition.forget_request, dataset, seed)
+        earlier = Earlier()
+        if file is not None:
+            earlier = Earlier.of(file.resolve()).in_data(dataset.fingerprint())
+        partition = resolve(definition.forget_request, dataset, seed, earlier.positions)
         halves = split_test(dataset.test.labels, seed)
         normalisation = checkpoint.normalisation if checkpoint else None
         if definition.normalisation is not None:
@@ -78,13 +85,16 @@ class Material:
             dataset.test.take(halves.report),
             normalisation,
             fitted(checkpoint, factory) if checkpoint else None,
+            earlier,
         )
 
     def repeated(self, repeat: int) -> "Material":
         """The same data with a seed of its own: another draw of the request (unless it lists its
         samples), another θ_o (unless it is given) and other retrained models."""
         again = replace(self, repeat=repeat)
-        partition = resolve(self.definition.forget_request, self.dataset, again.seed)
+        partition = resolve(
+            self.definition.forget_request, self.dataset, again.seed, self.earlier.positions
+        )
         return replace(again, partition=partition)
 
     @property
@@ -102,10 +112,16 @@ class Material:
     def describe(self) -> str:
         """The data and the request in one line."""
         train, test = self.dataset.train, self.dataset.test
-        return (
+        told = (
             f"{len(train)} training and {len(test)} test images of {len(self.dataset.classes)}"
             f" classes; {len(self.partition.forget)} training images are to be forgotten"
         )
+        if self.earlier.positions:
+            told += f"; {len(self.earlier.positions)} were forgotten before and are left out"
+        if self.earlier.data_changed:
+            told += "; the data have changed since an earlier request, whose samples are taken"
+            told += " to be gone"
+        return told
 
     def identity(self) -> dict[str, object]:
         """What two openings of the study must agree on: its definition, and what it leads to."""

@@ -1,6 +1,7 @@
 """Forget requests: which training samples have to go (D_f), and which stay (D_r)."""
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +47,8 @@ class Partition:
     """What a request means for one data set.
 
     Attributes:
-        forget, retain: positions in the training data, int64, ascending; disjoint, together all.
+        forget, retain: positions in the training data, int64, ascending; disjoint, together all
+            but what earlier requests have made the model forget.
         forgotten_class: the class that a class-wise request names, otherwise None.
     """
 
@@ -61,30 +63,36 @@ class Partition:
         return not bool((labels[self.retain] == self.forgotten_class).any())
 
 
-def resolve(request: ForgetRequest, dataset: Dataset, seed: int) -> Partition:
+def resolve(
+    request: ForgetRequest, dataset: Dataset, seed: int, gone: Sequence[int] = ()
+) -> Partition:
     """Turn a request into D_f and D_r.
 
+    Args:
+        gone: positions that are in neither, as earlier requests have named them.
+
     Raises:
-        InputError: the class or file does not exist, an index is out of range or listed twice,
-            or the request names nothing or everything.
+        InputError: the class or file does not exist, an index is out of range, gone, or listed
+            twice, or the request names nothing or everything.
     """
     labels = dataset.train.labels
-    everything = torch.arange(labels.shape[0])
+    stays = torch.ones(labels.shape[0], dtype=torch.bool)
+    stays[torch.tensor(gone, dtype=torch.int64)] = False
     forgotten_class: int | None = None
     if isinstance(request, RandomRequest):
-        chosen = _draw(everything, request.fraction, seed)
+        chosen = _draw(stays.nonzero().flatten(), request.fraction, seed)
     elif isinstance(request, ClassRequest):
         forgotten_class = _class_position(request.label, dataset.classes)
-        chosen = _draw(everything[labels == forgotten_class], request.fraction, seed)
+        members = stays & (labels == forgotten_class)
+        chosen = _draw(members.nonzero().flatten(), request.fraction, seed)
     else:
-        chosen = _checked(read_indices(request.file), len(everything), request.file)
+        chosen = _checked(read_indices(request.file), stays.numpy(), request.file)
     if len(chosen) == 0:
         raise InputError("the request forgets no sample", "name at least one")
-    if len(chosen) == len(everything):
-        raise InputError("the request forgets every training sample", "retain at least one")
-    stays = torch.ones(len(everything), dtype=torch.bool)
     stays[chosen] = False
-    return Partition(chosen.sort().values, everything[stays], forgotten_class)
+    if not stays.any():
+        raise InputError("no sample is left to retain", "name fewer, or train a new model")
+    return Partition(chosen.sort().values, stays.nonzero().flatten(), forgotten_class)
 
 
 def read_indices(file: Path) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -192,11 +200,23 @@ def _class_position(label: int | str, classes: tuple[str, ...]) -> int:
     )
 
 
-def _checked(indices: np.ndarray[tuple[int], np.dtype[np.int64]], count: int, file: Path) -> Tensor:
-    outside = indices[(indices < 0) | (indices >= count)]
+def _checked(
+    indices: np.ndarray[tuple[int], np.dtype[np.int64]],
+    stays: np.ndarray[tuple[int], np.dtype[np.bool_]],
+    file: Path,
+) -> Tensor:
+    outside = indices[(indices < 0) | (indices >= len(stays))]
     if len(outside):
-        raise InputError(f"{file} lists index {outside[0]}, outside 0..{count - 1}", RANGE_REMEDY)
+        raise InputError(
+            f"{file} lists index {outside[0]}, outside 0..{len(stays) - 1}", RANGE_REMEDY
+        )
     values, times = np.unique(indices, return_counts=True)
     if (times > 1).any():
         raise InputError(f"{file} lists index {values[times > 1][0]} twice", "list each index once")
+    again = indices[~stays[indices]]
+    if len(again):
+        raise InputError(
+            f"{file} lists index {again[0]}, which was forgotten by an earlier request",
+            "leave out what is forgotten already",
+        )
     return torch.from_numpy(indices)

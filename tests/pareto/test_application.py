@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+import pareto
 from pareto.application import Origin, apply_request
 from pareto.errors import TrialFails
 from pareto.evidence import EVIDENCE, WEIGHTS
@@ -350,6 +351,28 @@ def test_no_method_is_given_what_was_forgotten_earlier(arm: Arm, user: User) -> 
     wanted = method.unlearn(problem, method.config(**arm.config), SEED, Stopwatch(CPU), None)
     network = material.factory.network(wanted.model)
     assert equal(user.state("second"), network.state_dict())
+
+
+def test_a_study_of_a_model_that_has_forgotten_leaves_out_what_it_has(
+    chain: User, tmp_path: Path
+) -> None:
+    update = {"original": str(chain.weights("third"))}
+    definition = chain.definition.model_copy(update=update)
+    gone = {3, 5, 8, 0, 119, 60}
+    material = Material.load(definition)
+    assert material.describe().endswith("; 6 were forgotten before and are left out")
+    for drawn in (material.partition, *(material.repeated(n).partition for n in range(3))):
+        left = {*drawn.forget.tolist(), *drawn.retain.tolist()}
+        assert left == set(range(SAMPLES)) - gone
+    storage = f"sqlite:///{tmp_path}/studies.db"
+    places: dict[str, Any] = {"storage": storage, "workspace": tmp_path / "workspace"}
+    study = pareto.search(definition.with_method("ft"), 2, workers=1, **places)
+    retained = [trial.metrics["kept_retain"] for trial in study.complete()]
+    assert retained == 2 * [len(material.partition.retain)]
+    # Without its evidence nobody knows what must not be trained on again.
+    chain.weights("third").with_name(EVIDENCE).unlink()
+    with pytest.raises(InputError, match="has forgotten samples already"):
+        pareto.search(definition, 2, workers=1, **places)
 
 
 def test_what_is_forgotten_already_cannot_be_listed_again(chain: User) -> None:

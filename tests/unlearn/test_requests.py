@@ -35,16 +35,22 @@ requests = st.one_of(
 )
 
 
-@given(st.lists(st.integers(0, 2), min_size=2, max_size=60), requests, st.integers(0, 99))
-def test_forgotten_and_retained_are_disjoint_and_complete(
-    labels: list[int], request: ForgetRequest, seed: int
+@given(
+    st.lists(st.integers(0, 2), min_size=2, max_size=60),
+    st.sets(st.integers(0, 59), max_size=10),
+    requests,
+    st.integers(0, 99),
+)
+def test_forgotten_and_retained_are_disjoint_and_all_but_what_is_gone(
+    labels: list[int], positions: set[int], request: ForgetRequest, seed: int
 ) -> None:
+    gone = [position for position in positions if position < len(labels)]
     try:
-        parts = resolve(request, dataset(labels), seed)
+        parts = resolve(request, dataset(labels), seed, gone)
     except InputError:  # nothing or everything is forgotten
         assume(False)
     forget, retain = parts.forget.tolist(), parts.retain.tolist()
-    assert sorted(forget + retain) == list(range(len(labels)))
+    assert sorted(forget + retain + gone) == list(range(len(labels)))
     assert forget == sorted(forget)
     assert retain == sorted(retain)
     assert forget
@@ -173,7 +179,7 @@ def archive(file: Path) -> None:
         ("typo.csv", text("1O\n3\n"), "line 1 of .*typo.csv: '1O'"),
         ("field.csv", text('"' + "x" * 200_000), "field.csv"),
         ("none.txt", text("# nobody\n"), "forgets no sample"),
-        ("all.txt", text(" ".join(map(str, range(20)))), "forgets every training sample"),
+        ("all.txt", text(" ".join(map(str, range(20)))), "no sample is left to retain"),
         ("none.npy", saved(np.array([], np.int64)), "forgets no sample"),
         ("range.npy", saved([3, 20]), "index 20, outside 0..19"),
         ("large.npy", saved(np.array([2**63 + 5], np.uint64)), str(2**63 + 5)),
@@ -211,6 +217,13 @@ def test_a_fraction_too_small_for_one_sample_is_refused() -> None:
         resolve(RandomRequest(0.01), TWENTY, seed=0)
 
 
+def test_fractions_are_of_what_is_not_gone_yet() -> None:
+    assert len(resolve(RandomRequest(0.5), TWENTY, 0, gone=range(12)).forget) == 4
+    left = resolve(ClassRequest("cat", 1.0), TWENTY, 0, gone=range(12))
+    assert left.forget.tolist() == [12, 16]
+    assert left.forgets_whole_class(TWENTY.train.labels)
+
+
 def test_forgetting_the_only_class_is_refused() -> None:
-    with pytest.raises(InputError, match="forgets every training sample"):
+    with pytest.raises(InputError, match="no sample is left to retain"):
         resolve(ClassRequest("cat", 1.0), dataset([0, 0, 0]), seed=0)
