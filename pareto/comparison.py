@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from objectives.frm import Metrics, frm_score
-from pareto.experiment import Arm, Results
+from pareto.experiment import Arm, Results, numbered
 from studies import Definition
 from unlearn.errors import InputError
 from unlearn.methods import METHODS
@@ -31,7 +31,7 @@ class Row:
 
     Attributes:
         repeats: how many are complete; the rest of the row is empty where there is none.
-        runs: the figures that the means are taken over.
+        runs: the number of the repeat (`repeat`) and the figures that the means are taken over.
         mean, sd: of `ta`, `fa`, `ra`, `mia` (percent), `rte` (seconds), `frm`, where known. The
             standard deviation of a single repeat is 0.
         gap: difference of the means of `ta`, `fa`, `ra`, `mia` to the retrained models'.
@@ -103,22 +103,26 @@ def tabulate(labels: Sequence[str], results: Results) -> Comparison:
     Args:
         labels: of the experiment's arms, in their order.
     """
-    notes = list(results.repeats.values())
-    references = [note["reference"] for note in notes]
-    models = [run for reference in references for run in reference["runs"]]
+    repeats = results.repeats
+    references = [note["reference"] for note in repeats.values()]
+    models = [
+        {"repeat": repeat, **run}
+        for repeat in repeats
+        for run in repeats[repeat]["reference"]["runs"]
+    ]
     columns = {
         **_columns(models),
         # Of these, each repeat has one.
         "frm": [reference["ceiling"] for reference in references],
         "rte": [reference["seconds"] for reference in references],
     }
-    retrained = _row("retrained models", models, columns, len(notes))
-    originals = [note["original"] for note in notes]
+    retrained = _row("retrained models", models, columns, len(repeats))
+    originals = numbered({repeat: note["original"] for repeat, note in repeats.items()})
     rows = [
-        _measured(_row(label, runs := list(of.values()), _columns(runs), len(of)), retrained)
+        _measured(_row(label, runs := numbered(of), _columns(runs), len(of)), retrained)
         for label, of in zip(labels, results.runs, strict=True)
     ]
-    original = _row("original model", originals, _columns(originals), len(notes))
+    original = _row("original model", originals, _columns(originals), len(repeats))
     return Comparison(results.name, retrained, _measured(original, retrained), rows)
 
 
@@ -156,7 +160,8 @@ def _metrics(figures: Mapping[str, float]) -> Metrics:
 
 
 def comparison_summary(comparison: Comparison) -> dict[str, Any]:
-    """A comparison as JSON; `runs` of each row are the figures of its repeats."""
+    """A comparison as JSON; `runs` of each row are the figures of its repeats, with the
+    number of each."""
     return {
         "study": comparison.name,
         "rows": [

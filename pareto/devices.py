@@ -45,7 +45,7 @@ def assign_workers(
     if runtime == "measured" and workers > len(devices):
         raise InputError(
             f"{workers} workers would share {len(devices)} device(s) and spoil measured runtime",
-            f"use --workers {len(devices)}, or calibrated runtime in the definition",
+            f"use --workers {len(devices)}, or, for a search, calibrated runtime",
         )
     return [devices[worker % len(devices)] for worker in range(workers)]
 

@@ -82,6 +82,12 @@ class Results:
     interrupted: bool
 
 
+def numbered(runs: Mapping[int, Mapping[str, float]]) -> list[Mapping[str, float]]:
+    """The figures of each repeat, with its number as `repeat`: runs of one number share their
+    request, θ_o and retrained models."""
+    return [{"repeat": repeat, **figures} for repeat, figures in runs.items()]
+
+
 def arm_of_trial(text: str, storage: str) -> Arm:
     """A configuration that a search has found, `STUDY:NUMBER`.
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from scipy.stats import permutation_test, rankdata
 
-from pareto.experiment import KEEP, Arm, Results
+from pareto.experiment import KEEP, Arm, Results, numbered
 from pareto.front import OBJECTIVES
 from studies import Definition
 from studies.definition import describe_error
@@ -40,7 +40,7 @@ class Point:
 
     Attributes:
         at: the value of each swept parameter.
-        runs: the figures of each complete repeat.
+        runs: the number (`repeat`) and the figures of each complete repeat.
         mean, sd: of `ta`, `frm`, `rte`, `fa`, `ra`, `mia`; empty without a complete repeat. The
             standard deviation of a single one is 0.
     """
@@ -93,7 +93,7 @@ class Sweep:
     @classmethod
     def of(cls, swept: Sequence[Levels], results: Results) -> "Sweep":
         points = [
-            _point(at, list(runs.values()))
+            _point(at, numbered(runs))
             for at, runs in zip(combinations(swept), results.runs, strict=True)
         ]
         return cls(results.name, len(results.repeats), tuple(swept), tuple(points))
@@ -211,7 +211,8 @@ def combinations(swept: Sequence[Levels]) -> list[dict[str, Any]]:
 
 
 def sweep_summary(sweep: Sweep) -> dict[str, Any]:
-    """A sweep as JSON; `runs` of each point are the figures of its repeats."""
+    """A sweep as JSON; `runs` of each point are the figures of its repeats, with the number of
+    each."""
     return {
         "study": sweep.name,
         "swept": {levels.name: list(levels.values) for levels in sweep.swept},

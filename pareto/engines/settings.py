@@ -102,6 +102,6 @@ class EngineSettings:
             if runtime == "measured" and engine.workers > 1 and not engine.has_whole_devices:
                 raise InputError(
                     f"{engine.workers} workers would share devices and spoil measured runtime",
-                    "use --workers 1 or whole GPUs, or calibrated runtime in the definition",
+                    "use --workers 1 or whole GPUs, or, for a search, calibrated runtime",
                 )
             yield engine

@@ -175,6 +175,8 @@ def test_flat_rows_hold_the_table_from_top_to_bottom(table: Comparison) -> None:
 def test_the_summary_adds_the_runs_that_the_means_are_taken_over(table: Comparison) -> None:
     summary = comparison_summary(table)
     assert summary["study"] == "x-compare"
+    numbers = [[run["repeat"] for run in row["runs"]] for row in summary["rows"]]
+    assert numbers == [[0, 0, 0, 1, 1, 1, 2, 2, 2], [0, 1, 2], [0, 1, 2], [0, 1], []]
     for row, flat in zip(summary["rows"], table.table(), strict=True):
         runs = row.pop("runs")
         assert row == flat

@@ -323,7 +323,11 @@ def test_flat_rows_and_summary_hold_the_whole_sweep() -> None:
     assert (summary["study"], summary["swept"]) == ("x-sweep", {"alpha": [0, 2, 5]})
     runs = [point.pop("runs") for point in summary["points"]]
     assert summary["points"] == rows
-    assert [[run["ta"] for run in of] for of in runs] == [[80.0, 90.0], [70.0, 60.0], []]
+    assert [[(run["repeat"], run["ta"]) for run in of] for of in runs] == [
+        [(0, 80.0), (1, 90.0)],
+        [(0, 70.0), (1, 60.0)],
+        [],
+    ]
     assert [t["figure"] for t in summary["trends"]] == ["ta", "frm", "rte", "fa", "ra", "mia"]
 
 
