@@ -66,7 +66,7 @@ def test_vgg16_has_the_features_of_torchvisions_and_one_linear_layer() -> None:
     model = ModelFactory.for_data("vgg16", samples, 10)(0, CPU)
     ours = [m for m in model.get_submodule("1").children() if not isinstance(m, nn.ReLU)]
     for our, their in zip(ours, theirs, strict=False):
-        assert type(our) is type(their)
+        assert isinstance(our, type(their))
         if isinstance(our, nn.Conv2d) and isinstance(their, nn.Conv2d):
             assert our.weight.shape == their.weight.shape
             assert (our.stride, our.padding) == (their.stride, their.padding)
