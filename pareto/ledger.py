@@ -249,7 +249,7 @@ class Ledger:
         """Record the figures of a trial."""
         mine = self._mine.pop(ticket.number)
         attributes = {"metrics": dict(outcome.metrics), "run": dict(outcome.run)}
-        self._finish(ticket.number, mine.trial_id, attributes, outcome.values)
+        self._finish(mine.trial_id, attributes, outcome.values)
 
     def fail(self, ticket: Ticket, failure: Failure) -> None:
         """Record why there are no figures; a lost trial is queued again, but not for ever."""
@@ -257,7 +257,7 @@ class Ledger:
         attributes: dict[str, Any] = {"reason": failure.reason, "lost": failure.lost}
         if failure.traceback:
             attributes["traceback"] = failure.traceback
-        if self._finish(ticket.number, mine.trial_id, attributes) and failure.lost:
+        if self._finish(mine.trial_id, attributes) and failure.lost:
             self._queue_again(ticket.number, mine.params, mine.attempt)
 
     def renew_leases(self) -> None:
@@ -284,7 +284,7 @@ class Ledger:
                 undecided += 1
             elif lost:
                 reason = {"reason": "its driver died or was killed", "lost": True}
-                if self._finish(frozen.number, frozen._trial_id, reason):
+                if self._finish(frozen._trial_id, reason):
                     taken += 1
                     attempt = frozen.user_attrs.get("attempt", 1)
                     self._queue_again(frozen.number, frozen.params, attempt)
@@ -302,7 +302,6 @@ class Ledger:
 
     def _finish(
         self,
-        number: int,
         trial_id: int,
         attributes: Mapping[str, Any],
         values: Sequence[float] | None = None,
@@ -314,12 +313,10 @@ class Ledger:
         try:
             for key, value in attributes.items():
                 self._storage.set_trial_user_attr(trial_id, key, value)
-            self._study.tell(number, values, state)
-        except (optuna.exceptions.UpdateFinishedTrialError, ValueError):
-            if self._storage.get_trial(trial_id).state.is_finished():
-                return False
-            raise
-        return True
+            # All that Optuna's `tell` does besides is to read the trial twice.
+            return self._storage.set_trial_state_values(trial_id, state, values)
+        except optuna.exceptions.UpdateFinishedTrialError:
+            return False
 
     def _frozen(self) -> list[FrozenTrial]:
         """All trials, as they stand in the storage now."""

@@ -116,12 +116,3 @@ class StudySampler(BaseSampler):
         return self._inner.sample_independent(
             self._seen or study, trial, param_name, param_distribution
         )
-
-    def after_trial(
-        self,
-        study: Study,
-        trial: FrozenTrial,
-        state: TrialState,
-        values: Sequence[float] | None,
-    ) -> None:
-        self._inner.after_trial(study, trial, state, values)

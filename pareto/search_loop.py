@@ -79,6 +79,7 @@ def search(
     settings = EngineSettings(engine, workers, device, ray_address, cpus_per_trial, gpus_per_trial)
     settings.check(definition.objectives.runtime)
     Place(str(workspace)).check()
+    settings.start_early(definition.objectives.runtime)
     material = Material.load(definition)
     ledger = Ledger.open(
         storages.connect(storage, writable=True, announce=announce),

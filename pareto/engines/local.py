@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -44,6 +44,15 @@ def opened(devices: Sequence[torch.device]) -> Iterator["SerialEngine | PoolEngi
     else:
         with PoolEngine(devices) as pool:
             yield pool
+
+
+def start_forking() -> None:
+    """Start what forks workers, if anything does and it does not run, without waiting until it has
+    imported what they need. It ends with this process."""
+    if CONTEXT.get_start_method() == "forkserver":
+        CONTEXT.set_forkserver_preload(SLOW_IMPORTS)
+        with _sigint_blocked():
+            forkserver.ensure_running()
 
 
 class SerialEngine:
@@ -229,9 +238,9 @@ class _Worker:
 
     @classmethod
     def spawn(cls, device: torch.device) -> "_Worker":
-        CONTEXT.set_forkserver_preload(SLOW_IMPORTS)
         for _ in range(MAX_FAILED_STARTS):
             try:
+                start_forking()
                 return cls(*_start(), device)
             except (EOFError, ConnectionError):
                 # The process that forks was killed. Another takes its place as soon as it is gone.
@@ -279,16 +288,25 @@ def _start() -> tuple[BaseProcess, Connection]:
     """A process that is a worker, and our end of the pipe to it."""
     ours, theirs = multiprocessing.Pipe()
     process = CONTEXT.Process(target=_work, args=(theirs,), daemon=True)
-    # The terminal sends Ctrl-C to every process, and what it means is for the driver to say. A
-    # blocked signal stays blocked in children and theirs, from their first moment on.
+    try:
+        with _sigint_blocked():
+            process.start()
+    finally:
+        theirs.close()
+    return process, ours
+
+
+@contextmanager
+def _sigint_blocked() -> Iterator[None]:
+    """Block Ctrl-C for processes that are started in the block: the terminal sends it to all, and
+    what it means is for the driver to say. A blocked signal stays blocked in children and theirs,
+    from their first moment on."""
     resource_tracker.ensure_running()  # a helper of Python's, whose start unblocks the signal
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
-        process.start()
+        yield
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-        theirs.close()
-    return process, ours
 
 
 def _work(connection: Connection) -> None:

@@ -75,6 +75,11 @@ class EngineSettings:
         if self.name == "local":
             self._devices(runtime)
 
+    def start_early(self, runtime: str) -> None:
+        """Begin with what takes its time to start, while there are other things to do first."""
+        if self.name == "local" and len(self._devices(runtime)) > 1:
+            local.start_forking()
+
     def _devices(self, runtime: str) -> list[torch.device]:
         return assign_workers(choose_devices(self.device), self.workers, runtime)
 

@@ -82,6 +82,24 @@ def test_workers_are_replaced_when_what_forks_them_is_killed_too() -> None:
     assert all(isinstance(source.result(number), Outcome) for number in (0, 2, 4))
 
 
+def test_what_forks_workers_can_be_started_ahead() -> None:
+    # In a new interpreter, where nothing forks yet.
+    code = (
+        "import psutil; from pareto.engines import local; local.start_forking();"
+        " print([p.pid for p in psutil.Process().children() if 'forkserver' in str(p.cmdline())]);"
+        " from tests.pareto.engines.fakes import *; source = ListedTrials.of('run', 'run');"
+        " run_in_pool([CPU, CPU], source, make_runner);"
+        " print([p.pid for p in psutil.Process().children() if 'forkserver' in str(p.cmdline())])"
+    )
+    root = Path(__file__).parents[3]
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
+    )
+    before, after = ended.stdout.splitlines()
+    assert before != "[]"
+    assert after == before
+
+
 def test_workers_run_trials_at_the_same_time(tmp_path: Path) -> None:
     source = ListedTrials.of(*[f"meet in {tmp_path}"] * 2)
     run_in_pool([CPU, CPU], source, make_runner)
