@@ -53,8 +53,8 @@ def cases(settings: Settings) -> Iterator[Case]:
     if settings.images is not None:
         sizes = (1000, 400) if settings.quick else (5000, 2000)
         yield Case(of_images(settings, "small-cnn", *sizes), 2 if settings.quick else BLOCK)
-        sizes = (100, 100) if settings.quick else (500, 200)
-        yield Case(of_images(settings, "resnet18", *sizes), 1 if settings.quick else 3)
+        sizes = (100, 100) if settings.quick else (250, 100)
+        yield Case(of_images(settings, "resnet18", *sizes), 1 if settings.quick else 2)
 
 
 @dataclass
