@@ -17,7 +17,7 @@ from scipy.optimize import nnls
 from unlearn.stopwatch import Phase, Stopwatch, Work
 
 ROUNDS = 4
-SECONDS = 15.0
+SECONDS = 60.0
 
 
 @dataclass(frozen=True)
