@@ -79,7 +79,8 @@ def search(
     settings = EngineSettings(engine, workers, device, ray_address, cpus_per_trial, gpus_per_trial)
     settings.check(definition.objectives.runtime)
     Place(str(workspace)).check()
-    settings.start_early(definition.objectives.runtime)
+    if not storages.exists(storage):  # where there is a study, it may need no more trials
+        settings.start_early(definition.objectives.runtime)
     material = Material.load(definition)
     ledger = Ledger.open(
         storages.connect(storage, writable=True, announce=announce),

@@ -65,6 +65,8 @@ def front_table(study: Study) -> Table:
 
 def fits(table: Table) -> bool:
     """Whether a table finds room where results go."""
+    if result_console is _unbounded_console:
+        return True
     return _unbounded_console.measure(table).maximum <= result_console.width
 
 
