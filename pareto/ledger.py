@@ -313,7 +313,7 @@ class Ledger:
         try:
             for key, value in attributes.items():
                 self._storage.set_trial_user_attr(trial_id, key, value)
-            # All that Optuna's `tell` does besides is to read the trial twice.
+            # Optuna's `tell` would read the trial twice, and ask a sampler that keeps nothing.
             return self._storage.set_trial_state_values(trial_id, state, values)
         except optuna.exceptions.UpdateFinishedTrialError:
             return False
