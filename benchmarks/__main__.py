@@ -10,6 +10,7 @@ from benchmarks._command import Measure, add_arguments, run, settings
 
 NAMES = (
     "trial",
+    "gpu",
     "preparation",
     "main_job",
     "overhead",

@@ -92,7 +92,7 @@ def watch(folder: Path, *words: str) -> Watched:
         code = process.wait()
     seconds = time.perf_counter() - start
     if code != 0:
-        raise subprocess.CalledProcessError(
-            code, command, stderr="\n".join(line.text for line in said)
-        )
+        failure = subprocess.CalledProcessError(code, command)
+        failure.add_note("\n".join(line.text for line in said))
+        raise failure
     return Watched(began, said, seconds)

@@ -35,7 +35,7 @@ def measure(settings: Settings) -> Iterator[Row]:
     with empty_folder() as folder:
         run = watch(folder, "--budget", str(budget), "--device", settings.device)
         trials = complete_trials(folder)
-    yield from step_rows([run])
+    yield from step_rows("digits", [run])
     yield from trial_rows(run, trials, budget)
 
 

@@ -29,14 +29,14 @@ def measure(settings: Settings) -> Iterator[Row]:
             )
     new = [first.first(TRIALS).at for first, _ in runs]
     yield Row.of("digits: from Enter to the trials", new, "s")
-    yield from step_rows([first for first, _ in runs])
+    yield from step_rows("digits", [first for first, _ in runs])
     again = [second.first(TRIALS).at for _, second in runs]
     twice = [text for text, _ in runs[0][1].steps()[1:]]
     notes = f"done or told again: {'; '.join(twice) or 'nothing'}"
     yield Row.of("digits: by the next driver", again, "s", notes=notes)
 
 
-def step_rows(runs: list[Watched]) -> Iterator[Row]:
+def step_rows(study: str, runs: list[Watched]) -> Iterator[Row]:
     """Each step of the preparation; steps that are announced alike are one."""
     total = sum(run.first(TRIALS).at for run in runs)
     grouped: dict[str, list[float]] = {}
@@ -45,7 +45,7 @@ def step_rows(runs: list[Watched]) -> Iterator[Row]:
             grouped.setdefault(re.sub(r", \d+ of \d+$", "", text), []).append(seconds)
     for name, times in grouped.items():
         share = 100 * sum(times) / total
-        yield Row.of(f"digits: {name}", times, "s", notes=f"{share:.1f} % of it")
+        yield Row.of(f"{study}: {name}", times, "s", notes=f"{share:.1f} % of it")
 
 
 if __name__ == "__main__":

@@ -3,20 +3,21 @@
     python -m benchmarks.trial --images cifar10
 
 The textbook (`benchmarks.textbook`) runs in this process, with as many threads as torch takes by
-itself and, since these can be too many for small networks or a busy machine, with one. Ours runs
-in workers like those of a search. Ratios are to the textbook with torch's own number of threads.
+itself and, since these can be too many for small networks or a busy machine, on a CPU with one as
+well. Ours runs in workers like those of a search. Ratios are to the textbook with torch's own
+number of threads.
 """
 
 import multiprocessing
 import pickle
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.synchronize import Barrier
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import joblib
 import torch
@@ -53,7 +54,8 @@ def cases(settings: Settings) -> Iterator[Case]:
     if settings.images is not None:
         sizes = (1000, 400) if settings.quick else (5000, 2000)
         yield Case(of_images(settings, "small-cnn", *sizes), 2 if settings.quick else BLOCK)
-        sizes = (100, 100) if settings.quick else (250, 100)
+        large = (250, 100) if settings.device == "cpu" else (10_000, 2000)
+        sizes = (100, 100) if settings.quick else large
         yield Case(of_images(settings, "resnet18", *sizes), 1 if settings.quick else 2)
 
 
@@ -79,7 +81,8 @@ def compare(case: Case, settings: Settings) -> Iterator[Row]:
     with threads_set_to(1):
         prepared = prepare(case.definition, device, settings.workspace).prepared
     request, tickets = as_textbook(prepared, device), draw_tickets(case)
-    times = Times({count: [] for count in (threads, 1)}, [], [])
+    counts = (threads, 1) if device.type == "cpu" else (threads,)
+    times = Times({count: [] for count in counts}, [], [])
     outcomes: list[Outcome] = []
     workers = int(joblib.cpu_count()) if device.type == "cpu" else 1
     with Workers(workers, prepared, device, tickets[0]) as ours:
@@ -94,8 +97,9 @@ def compare(case: Case, settings: Settings) -> Iterator[Row]:
                 with timed(times.shared, trials=workers * len(block)):
                     ours.run([*block] * workers)
     yield from rows(case.definition.name, threads, workers, times)
-    for phase in spent(outcomes[0]):
-        milliseconds = [1000 * spent(outcome)[phase] for outcome in outcomes]
+    took = [spent(outcome.run, outcome.metrics) for outcome in outcomes]
+    for phase in took[0]:
+        milliseconds = [1000 * seconds[phase] for seconds in took]
         yield Row.of(f"{case.definition.name}: ours, {phase}", milliseconds, "ms")
 
 
@@ -106,7 +110,7 @@ def rows(name: str, threads: int, workers: int, times: Times) -> Iterator[Row]:
     """
     theirs, base = times.textbook[threads], f"{name}: textbook, {threads} threads"
     yield Row.of(base, theirs, "s")
-    if threads > 1:
+    if 1 in times.textbook and threads > 1:
         what = f"{name}: textbook, 1 thread"
         yield Row.of(what, times.textbook[1], "s", baseline=(base, theirs))
     yield Row.of(f"{name}: ours, 1 worker", times.ours, "s", baseline=(base, theirs))
@@ -120,14 +124,18 @@ def rows(name: str, threads: int, workers: int, times: Times) -> Iterator[Row]:
         )
 
 
-def spent(outcome: Outcome) -> dict[str, float]:
-    """Where a trial of ours spent its seconds, by phase."""
+def spent(run: Mapping[str, Any], metrics: Mapping[str, float]) -> dict[str, float]:
+    """Where a trial of ours spent its seconds, by phase.
+
+    Args:
+        run, metrics: of its outcome.
+    """
     phases = {
         name: float(phase["seconds"])
-        for name, phase in outcome.run["phases"].items()
+        for name, phase in run["phases"].items()
         if name not in CHARGED
     }
-    return {**phases, "evaluation": outcome.metrics["wall_seconds"] - sum(phases.values())}
+    return {**phases, "evaluation": metrics["wall_seconds"] - sum(phases.values())}
 
 
 def blocks(things: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -1,8 +1,9 @@
 """In which precision networks are trained.
 
-Weights, losses, updates and all answers of a model that is evaluated are float32. Training may
-multiply in bfloat16, which has the range of float32 and a relative precision of 2⁻⁸: some units
-do that several times as fast, and its rounding is small beside the noise of SGD.
+Weights, losses, updates and all answers of a model that is evaluated are float32; a GPU convolves
+these in TF32 (a relative precision of 2⁻¹¹), unless torch is told otherwise. Training may multiply
+in bfloat16, which has the range of float32 and a relative precision of 2⁻⁸: some units do that
+several times as fast, and its rounding is small beside the noise of SGD.
 """
 
 from contextlib import AbstractContextManager

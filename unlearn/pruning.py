@@ -32,8 +32,9 @@ def prune(model: nn.Module, rate: float) -> Masks:
     keep = torch.ones_like(magnitudes)
     keep[magnitudes.topk(count, largest=False, sorted=False).indices] = 0
     parts = keep.split([weight.numel() for weight in weights.values()])
+    # Laid out in memory as the weights are: that way gradients are masked in one go.
     masks = {
-        name: part.view_as(weight)
+        name: torch.empty_like(weight, requires_grad=False).copy_(part.view_as(weight))
         for (name, weight), part in zip(weights.items(), parts, strict=True)
     }
     for name, weight in weights.items():

@@ -15,11 +15,15 @@ from unlearn.datasets import Samples, to_unit
 from unlearn.models import ModelFactory
 from unlearn.precision import Precision, multiplying
 from unlearn.pruning import Masks, mask_gradients, mask_weights
+from unlearn.recording import Recording, is_steady
 from unlearn.seeds import derive_seed, seeded_globals
 from unlearn.seeds import generator as make_generator
 
 EVALUATION_BATCH = {"cpu": 128, "cuda": 1000}
 """By the kind of device: on a CPU a layer's answers have to fit its cache."""
+
+WORTH_RECORDING = 20
+"""Fewer steps are over before they are recorded."""
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(logits B×C, labels B, positions B in the training samples) -> scalar loss."""
@@ -104,40 +108,56 @@ def train(
     """
     model.train()
     bounds = batch_bounds(len(samples), recipe.batch_size)
+    epochs = recipe.epochs if epochs is None else epochs
     parameters = [p for p in model.parameters() if p.requires_grad]
     momenta: list[Tensor | None] = [None] * len(parameters)
     device = samples.labels.device
-    step = 0
+    rates = _rates(recipe, epochs, len(bounds), device)
+
+    def update(rate: Tensor, positions: Tensor, crops: Tensor | None = None) -> None:
+        for parameter in parameters:
+            parameter.grad = None
+        images = samples.images[positions]
+        if crops is not None:
+            images = crop_and_mirror(images, crops)
+        with multiplying(recipe.precision, device):
+            logits = model(to_unit(images))
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        loss(logits, samples.labels[positions], positions).backward()
+        if masks is not None:
+            mask_gradients(model, masks)
+        if clip_norm is not None:
+            nn.utils.clip_grad_norm_(parameters, clip_norm)
+        _descend(parameters, momenta, recipe, rate)
+
+    worthwhile = epochs * (len(samples) // recipe.batch_size) >= WORTH_RECORDING
+    is_recorded = device.type == "cuda" and worthwhile and is_steady(model)
+    usual_update = Recording(update) if is_recorded else update
+    steps = iter(rates)
     with seeded_globals(derive_seed(generator.initial_seed(), "layers"), device):
-        for epoch in range(recipe.epochs if epochs is None else epochs):
-            order = torch.randperm(len(samples), generator=generator).to(device)
+        for epoch in range(epochs):
+            drawn = [torch.randperm(len(samples), generator=generator).to(device)]
             if augmentation is not None:
-                crops = draw_crops(len(samples), augmentation).to(device)
+                drawn.append(draw_crops(len(samples), augmentation).to(device))
             for start, end in bounds:
-                positions = order[start:end]
-                for parameter in parameters:
-                    parameter.grad = None
-                images = samples.images[positions]
-                if augmentation is not None:
-                    images = crop_and_mirror(images, crops[start:end])
-                with multiplying(recipe.precision, device):
-                    logits = model(to_unit(images))
-                logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-                loss(logits, samples.labels[positions], positions).backward()
-                if masks is not None:
-                    mask_gradients(model, masks)
-                if clip_norm is not None:
-                    nn.utils.clip_grad_norm_(parameters, clip_norm)
-                _descend(parameters, momenta, recipe, recipe.rate_at(step, len(bounds)))
-                step += 1
+                is_usual = end - start == recipe.batch_size
+                carry_out = usual_update if is_usual else update
+                carry_out(next(steps), *(part[start:end] for part in drawn))
             if after_epoch is not None:
                 after_epoch(epoch + 1)
     model.eval()
 
 
+def _rates(recipe: Recipe, epochs: int, steps_per_epoch: int, device: torch.device) -> Tensor:
+    """The learning rate of every step, in the precision that the device's updates take it in."""
+    rates = [recipe.rate_at(step, steps_per_epoch) for step in range(epochs * steps_per_epoch)]
+    precision = torch.float64 if device.type == "cpu" else torch.float32
+    return torch.tensor(rates, dtype=precision, device=device)
+
+
 @torch.no_grad()
 def _descend(
-    parameters: list[nn.Parameter], momenta: list[Tensor | None], recipe: Recipe, rate: float
+    parameters: list[nn.Parameter], momenta: list[Tensor | None], recipe: Recipe, rate: Tensor
 ) -> None:
     """One update as of `torch.optim.SGD`, without that class: to make one loads torch's compiler,
     which takes longer than a short training.

@@ -1,5 +1,5 @@
 """A trial of ours and the textbook's are the same: the same selection, and the same outcome but for
-luck.
+luck. On a GPU, too, where there is one.
 
 Ours shares scores and proxies between trials, evaluates in other batches, lays its numbers out
 differently, and may train in bfloat16; with its own draws of noise and order besides, single trials
@@ -8,8 +8,9 @@ makes a false alarm in any of the four figures rarer than one in a thousand plat
 pairs suffice nevertheless is shown on trials that are wrong on purpose.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -25,12 +26,14 @@ from pareto.outcome import Outcome, Ticket
 from pareto.preparation import Prepared
 from pareto.trial import TrialRunner
 from studies import Definition
+from unlearn import training
 from unlearn.datasets import to_unit
 from unlearn.methods import conmu
 from unlearn.precision import Precision
 from unlearn.selection import within_bounds
 
 CPU = torch.device("cpu")
+DEVICES = [CPU, torch.device("cuda")] if torch.cuda.is_available() else [CPU]
 FIGURES = ("ta", "fa", "ra", "mia")
 STUDIES, CONFIGURATIONS = 4, 6
 ALARM = 2e-4
@@ -73,10 +76,11 @@ class Arena:
 
     prepared: Prepared
     tickets: list[Ticket]
+    device: torch.device
 
     @property
     def request(self) -> textbook.Request:
-        return as_textbook(self.prepared, CPU)
+        return as_textbook(self.prepared, self.device)
 
     def run(
         self, precision: Precision = "float32", params: Mapping[str, object] | None = None
@@ -91,7 +95,7 @@ class Arena:
         recipe = definition.recipe.model_copy(update={"precision": precision})
         definition = definition.model_copy(update={"recipe": recipe})
         material = replace(self.prepared.material, definition=definition)
-        runner = TrialRunner(replace(self.prepared, material=material), CPU)
+        runner = TrialRunner(replace(self.prepared, material=material), self.device)
         figures: list[dict[str, float]] = []
         for ticket in self.tickets:
             outcome = runner.run(replace(ticket, params={**ticket.params, **(params or {})}))
@@ -100,17 +104,22 @@ class Arena:
         return figures
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> None:
+@pytest.fixture(scope="module", params=DEVICES, ids=str)
+def device(request: pytest.FixtureRequest) -> Iterator[torch.device]:
     torch.set_num_threads(1)
+    tf32 = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False  # it decides on samples near to a bound
+    with patch.object(training, "WORTH_RECORDING", 0):  # trainings are short here
+        yield request.param
+    torch.backends.cudnn.allow_tf32 = tf32
 
 
 @pytest.fixture(scope="module")
-def arenas(tmp_path_factory: pytest.TempPathFactory) -> list[Arena]:
+def arenas(device: torch.device, tmp_path_factory: pytest.TempPathFactory) -> list[Arena]:
     workspace = tmp_path_factory.mktemp("workspace")
     tickets = draw_tickets(Case(tiny(0), STUDIES * CONFIGURATIONS))
     return [
-        Arena(prepare(tiny(seed), CPU, workspace).prepared, tickets[seed::STUDIES])
+        Arena(prepare(tiny(seed), device, workspace).prepared, tickets[seed::STUDIES], device)
         for seed in range(STUDIES)
     ]
 

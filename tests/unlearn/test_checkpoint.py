@@ -169,9 +169,10 @@ def test_half_precision_becomes_the_models_own(
 
 def test_a_part_that_is_called_like_a_wrapper_keeps_its_name(tmp_path: Path) -> None:
     factory, plain = factory_of("Wrapped", tmp_path), network("Wrapped")
+    wanted = expected(plain)
     for state in (plain.state_dict(), nn.DataParallel(plain).state_dict()):
         torch.save(state, tmp_path / "w.pt")
-        torch.testing.assert_close(answers(tmp_path / "w.pt", factory), expected(plain))
+        torch.testing.assert_close(answers(tmp_path / "w.pt", factory), wanted)
 
 
 def test_what_is_saved_loads_into_the_plain_network(factory: ModelFactory, tmp_path: Path) -> None:

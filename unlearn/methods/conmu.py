@@ -207,7 +207,7 @@ def _proxy(
 ) -> nn.Module:
     if precomputed is None or config.delta >= len(precomputed.proxies):
         return train_proxy(problem, config.delta, derive_seed(seed, "proxy"), stopwatch)
-    proxy = problem.build(seed, problem.device)
+    proxy = copy.deepcopy(problem.original)  # quicker than to initialise another network
     proxy.load_state_dict(precomputed.proxies[config.delta])
     stopwatch.charge("train", precomputed.proxy_training[config.delta])
     return proxy.eval()

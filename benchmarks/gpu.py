@@ -1,0 +1,234 @@
+"""A study of 60,000 images on a GPU: what preparing it and its trials take, and the GPU's limit.
+
+    python -m benchmarks.gpu --images cifar10
+
+ResNet-18 forgets a fifth of the training images. The study runs as a whole program in an empty
+folder, first with one worker, and goes on with several on the same GPU. What a budget of 200 takes
+is extrapolated from fewer trials, and so labelled.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from unittest.mock import patch
+
+import optuna
+import torch
+from optuna.trial import FrozenTrial
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks._command import Settings, add_arguments, run, settings
+from benchmarks._program import TRIALS, Watched, empty_folder, watch
+from benchmarks._report import Row
+from benchmarks.main_job import complete_trials
+from benchmarks.preparation import step_rows
+from benchmarks.trial import spent
+from pareto.devices import choose_devices, use_one_thread
+from unlearn import training
+from unlearn.datasets import Samples
+from unlearn.models import ModelFactory
+from unlearn.training import Recipe
+
+BUDGET = 200
+TRIALS_PER_RUN, QUICK = 30, 5
+WORKERS = (1, 2)
+BATCH = 128
+
+STUDY = """
+name = "images"
+model = "resnet18"
+
+[data]
+name = "folder:{images}"
+
+[request]
+kind = "random"
+fraction = 0.2
+
+[recipe]
+epochs = {epochs}
+learning_rate = 0.1
+schedule = "cosine"
+augment = true
+"""
+EPOCHS, QUICK_EPOCHS = 16, 8
+"""Not fewer than the epochs of the longest proxy."""
+
+
+def measure(settings: Settings) -> Iterator[Row]:
+    """Given images and a GPU."""
+    if settings.images is not None and settings.device != "cpu":
+        yield from on_gpu(settings, QUICK if settings.quick else TRIALS_PER_RUN)
+
+
+def on_gpu(settings: Settings, trials: int) -> Iterator[Row]:
+    """
+    Args:
+        trials: of each run.
+    """
+    device = choose_devices(settings.device)[0]
+    yield from step_of_training(device)
+    yield from study(settings, trials)
+
+
+def step_of_training(device: torch.device) -> Iterator[Row]:
+    """ResNet-18 on 32×32 images, recorded and one order after the other, by turns."""
+    use_one_thread()
+    product, flops = rate_of_products(device), flops_of_step(device)
+    yield Row.of("limit: product of 8192² matrices, bfloat16", product, "TFLOP/s")
+    images = torch.randint(0, 256, (50_000, 3, 32, 32), dtype=torch.uint8)
+    samples = Samples(images, torch.randint(0, 10, (len(images),))).to(device)
+    plain, recorded = list[float](), list[float]()
+    for _ in range(5):
+        plain.append(seconds_per_step(samples, 1_000_000))
+        recorded.append(seconds_per_step(samples, training.WORTH_RECORDING))
+    base = "resnet18: a step, order by order"
+    for name, seconds, baseline in (
+        (base, plain, None),
+        ("resnet18: a step, recorded", recorded, (base, [1000 * each for each in plain])),
+    ):
+        rate = flops / statistics.median(seconds) / 1e12
+        share = 100 * rate / statistics.median(product)
+        notes = f"{BATCH} images: {rate:.0f} TFLOP/s, {share:.0f} % of the product's"
+        milliseconds = [1000 * each for each in seconds]
+        yield Row.of(name, milliseconds, "ms", baseline=baseline, notes=notes)
+
+
+def rate_of_products(device: torch.device, size: int = 8192) -> list[float]:
+    """In TFLOP/s, of random matrices."""
+    left, right = (torch.randn(size, size, device=device).bfloat16() for _ in range(2))
+    many = 10
+
+    def multiply() -> None:
+        for _ in range(many):
+            left @ right
+
+    multiply()
+    return [2e-12 * many * size**3 / seconds(multiply, device) for _ in range(5)]
+
+
+def flops_of_step(device: torch.device) -> int:
+    """Forwards and backwards, as torch counts them."""
+    with FlopCounterMode(display=False) as counter:
+        network(device)(torch.rand(BATCH, 3, 32, 32, device=device)).sum().backward()
+    return int(counter.get_total_flops())
+
+
+def seconds_per_step(samples: Samples, worth_recording: int) -> float:
+    """Of a long training, less a short one: without what every training takes once.
+
+    Args:
+        worth_recording: how many steps are recorded.
+    """
+    short, long = 50, 350
+    device = samples.labels.device
+    taken = {}
+    with patch.object(training, "WORTH_RECORDING", worth_recording):
+        for steps in (short, long):
+            some = samples.take(torch.arange(steps * BATCH))
+            model, recipe = network(device), Recipe(1, 0.01, batch_size=BATCH, precision="auto")
+
+            def fit(
+                model: torch.nn.Module = model, some: Samples = some, recipe: Recipe = recipe
+            ) -> None:
+                generator, crops = torch.Generator(), torch.Generator()
+                training.train(model, some, recipe, generator=generator, augmentation=crops)
+
+            taken[steps] = seconds(fit, device)
+    return (taken[long] - taken[short]) / (long - short)
+
+
+def network(device: torch.device) -> torch.nn.Module:
+    return ModelFactory("resnet18", 10, (0.5,) * 3, (0.2,) * 3)(0, device)
+
+
+def seconds(work: Callable[[], None], device: torch.device) -> float:
+    """How long it takes until the device is done with it."""
+    torch.cuda.synchronize(device)
+    began = time.perf_counter()
+    work()
+    torch.cuda.synchronize(device)
+    return time.perf_counter() - began
+
+
+def study(settings: Settings, trials: int) -> Iterator[Row]:
+    """From Enter to the first trial, and some trials with one worker and with several."""
+    assert settings.images is not None
+    epochs = QUICK_EPOCHS if settings.quick else EPOCHS
+    with empty_folder() as folder:
+        definition = STUDY.format(images=settings.images.absolute(), epochs=epochs)
+        (folder / "images.toml").write_text(definition)
+        before: list[FrozenTrial] = []
+        for workers in WORKERS:
+            budget = len(before) + trials
+            words = ["--study", "images.toml", "--device", settings.device]
+            ran = watch(folder, *words, "--budget", str(budget), "--workers", str(workers))
+            done = complete_trials(folder)
+            if not before:
+                prepared = ran.first(TRIALS).at
+                yield from step_rows("study", [ran])
+                yield from accuracy_rows(folder)
+            known = {trial.number for trial in before}
+            new = [trial for trial in done if trial.number not in known]
+            yield from trial_rows(ran, new, prepared, workers)
+            before = done
+
+
+def accuracy_rows(folder: Path) -> Iterator[Row]:
+    """Of the models that trials start from and are compared with, on the searched half."""
+    stored = optuna.load_study(study_name=None, storage=f"sqlite:///{folder / 'pareto-search.db'}")
+    original, reference = stored.user_attrs["original"], stored.user_attrs["reference"]
+    retrained = [run["ta"] for run in reference["runs"]]
+    yield Row.of("study: test accuracy of θ_o", [original["ta"]], "%")
+    yield Row.of("study: test accuracy of retrained models", retrained, "%")
+
+
+def trial_rows(
+    ran: Watched, trials: Sequence[FrozenTrial], prepared: float, workers: int
+) -> Iterator[Row]:
+    """
+    Args:
+        ran: the run that made these trials, all of them complete.
+        prepared: seconds from Enter to the trials, when nothing was prepared.
+    """
+    name = f"study, {workers} worker{'s' if workers > 1 else ''} per GPU"
+    took = [spent(trial.user_attrs["run"], trial.user_attrs["metrics"]) for trial in trials]
+    for phase in took[0]:
+        yield Row.of(f"{name}: {phase}", [1000 * each[phase] for each in took], "ms")
+    whole = [trial.user_attrs["metrics"]["wall_seconds"] for trial in trials]
+    yield Row.of(f"{name}: a trial, from within", whole, "s", notes=_mean(whole))
+    ends = sorted(trial.datetime_complete for trial in trials if trial.datetime_complete)
+    pace = (ends[-1] - ends[0]).total_seconds() / (len(ends) - 1)
+    notes = f"mean of {len(ends) - 1}, as the clock goes"
+    yield Row.of(f"{name}: per trial", [pace], "s", notes=notes)
+    rest = ran.seconds - ran.first(TRIALS).at - len(trials) * pace
+    yield Row.of(
+        f"{name}: all of {BUDGET} trials",
+        [prepared + rest + BUDGET * pace],
+        "s",
+        notes=f"extrapolated from {len(trials)}: {prepared:.0f} s of preparation, {rest:.0f} s of"
+        f" beginning and end, {BUDGET * pace:.0f} s of trials",
+    )
+
+
+def _mean(values: Sequence[float]) -> str:
+    return f"mean {statistics.fmean(values):.2f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="benchmarks.gpu", description=(__doc__ or "").splitlines()[0]
+    )
+    add_arguments(parser)
+    parser.set_defaults(device="cuda")
+    parser.add_argument("--trials", type=int, default=TRIALS_PER_RUN, help="of each run")
+    chosen = parser.parse_args()
+    if chosen.images is None:
+        parser.error("--images is needed")
+    run({"gpu": on_gpu(settings(chosen), chosen.trials)}, chosen.json)
+
+
+if __name__ == "__main__":
+    main()

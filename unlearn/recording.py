@@ -1,0 +1,60 @@
+"""Recorded once and replayed: what a GPU is told again and again.
+
+A step of training is some hundreds of small orders, which a GPU carries out faster than Python
+gives them. As a CUDA graph they are one.
+"""
+
+from collections.abc import Callable
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+
+WARM_UP = 3
+"""Calls before the one that is recorded: libraries prepare themselves in the first ones."""
+
+STEADY = ("torch", "torchvision", "unlearn")
+"""Packages whose layers do in every step what they did in the last one. Nobody knows of others:
+they may draw lots in Python, or look at their answers."""
+
+
+def is_steady(model: nn.Module) -> bool:
+    """Whether all layers of a model are known to do the same in every step."""
+    return all(type(layer).__module__.split(".")[0] in STEADY for layer in model.modules())
+
+
+class Recording:
+    """A function that changes tensors on one GPU, recorded and replayed.
+
+    Of what it changes or reads, only its arguments may be other tensors in later calls. It returns
+    nothing. Draws from the GPU's global random state are made anew in every call.
+    """
+
+    def __init__(self, function: Callable[..., None]) -> None:
+        self._function = function
+        self._calls = 0
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._arguments: tuple[Tensor, ...] = ()
+
+    def __call__(self, *arguments: Tensor) -> None:
+        """Carry the function out with arguments that have the same shapes in every call."""
+        if self._calls < WARM_UP:
+            self._calls += 1
+            self._function(*arguments)
+            return
+        if self._graph is None:
+            self._arguments = tuple(argument.clone() for argument in arguments)
+            self._graph = torch.cuda.CUDAGraph()
+            device = arguments[0].device
+            # By itself torch records what the first GPU is told, whichever one works.
+            with torch.cuda.device(device), torch.cuda.graph(self._graph, stream=_stream(device)):
+                self._function(*self._arguments)
+        for ours, theirs in zip(self._arguments, arguments, strict=True):
+            ours.copy_(theirs)
+        self._graph.replay()
+
+
+@cache
+def _stream(device: torch.device) -> torch.cuda.Stream:
+    """Where a GPU's orders are recorded."""
+    return torch.cuda.Stream(device)
