@@ -203,13 +203,16 @@ def trial_rows(
     pace = (ends[-1] - ends[0]).total_seconds() / (len(ends) - 1)
     notes = f"mean of {len(ends) - 1}, as the clock goes"
     yield Row.of(f"{name}: per trial", [pace], "s", notes=notes)
+    last = max(trial.number for trial in trials) + 1
+    ending = ran.seconds - ran.first(f"{last}/{last} complete").at
+    yield Row.of(f"{name}: ending, tables and pictures", [ending], "s")
     rest = ran.seconds - ran.first(TRIALS).at - len(trials) * pace
     yield Row.of(
         f"{name}: all of {BUDGET} trials",
         [prepared + rest + BUDGET * pace],
         "s",
         notes=f"extrapolated from {len(trials)}: {prepared:.0f} s of preparation, {rest:.0f} s of"
-        f" beginning and end, {BUDGET * pace:.0f} s of trials",
+        f" start and ending, {BUDGET * pace:.0f} s of trials",
     )
 
 

@@ -1,9 +1,10 @@
-"""What all tests share."""
+"""What all tests share: a cache, and the processes that they run in."""
 
 import os
 from collections.abc import Iterator
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -16,3 +17,25 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         del os.environ["XDG_CACHE_HOME"]
     else:
         os.environ["XDG_CACHE_HOME"] = before
+
+
+def starts_ray(nodeid: str) -> bool:
+    return "/test_ray_" in nodeid or "_on_ray_" in nodeid or nodeid.endswith("[ray]")
+
+
+class OneProcessForRay(LoadScopeScheduling):  # type: ignore[misc]  # untyped
+    """A file's tests run in one process, but all that start a Ray in one process of their own: a
+    machine on which several start at a time is busy with nothing else."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "ray" if starts_ray(nodeid) else nodeid.partition("::")[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config) -> OneProcessForRay:
+    return OneProcessForRay(config)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Ray's first: they take longest, and mostly wait."""
+    items.sort(key=lambda item: not starts_ray(item.nodeid))

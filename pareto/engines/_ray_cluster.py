@@ -24,6 +24,9 @@ for _name, _value in {
     # Whatever the name says, on every system: 0 makes a Ray that is started here live on 127.0.0.1
     # alone. Otherwise Ray replaces that address by the machine's own and listens on the network.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    # Workers of a Ray that is started here get as much of the processor as all other processes.
+    # By itself Ray lets others go first, by 15: trials hardly get on while these have work to do.
+    "RAY_worker_niceness": "0",
     # Nothing is sent to the makers of Ray.
     "RAY_USAGE_STATS_ENABLED": "0",
     # A worker's death is reported as a lost trial; Ray would tell it on our stdout as well.

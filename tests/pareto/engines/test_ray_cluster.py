@@ -158,6 +158,8 @@ def test_a_ray_that_is_started_here_is_silent_and_private_and_leaves_nothing() -
         assert driver.hear() == {"answer": "done"}
         others = driver.others()
         assert_on_loopback([psutil.Process(driver.process.pid), *others])
+        # Whatever else runs here, workers get their share of the processor.
+        assert {process.nice() for process in others} == {os.nice(0)}
         driver.tell("fail")
         assert driver.hear() == {"ended": "failed"}
         assert_nothing_is_left(driver.folder, others)
