@@ -18,8 +18,6 @@ from unlearn.stopwatch import Phase, Stopwatch, Work
 
 ROUNDS = 4
 SECONDS = 60.0
-AGREEMENT = 0.01
-"""Where two rounds differ by no more than this share, more of them would tell nothing new."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +63,8 @@ def calibrate(probes: Sequence[Callable[[], Stopwatch]]) -> dict[str, UnitTime]:
     Args:
         probes: requests of different sizes, each of which runs once per call and returns its
             stopwatch. They take turns, so that a slow moment of the machine hits all of them,
-            after the first one has run once to warm up, for `ROUNDS` rounds at most: until two in
-            a row agree, or `SECONDS` have passed.
+            after the first one has run once to warm up, for `ROUNDS` rounds or until `SECONDS`
+            have passed.
 
     Returns:
         Unit times fitted to the median duration of each phase of each probe.
@@ -74,9 +72,7 @@ def calibrate(probes: Sequence[Callable[[], Stopwatch]]) -> dict[str, UnitTime]:
     probes[0]()
     rounds: list[list[Stopwatch]] = []
     started = time.perf_counter()
-    while not rounds or not (
-        len(rounds) == ROUNDS or _agree(rounds[-2:]) or time.perf_counter() - started >= SECONDS
-    ):
+    while len(rounds) < ROUNDS and (not rounds or time.perf_counter() - started < SECONDS):
         rounds.append([probe() for probe in probes])
     observed: dict[str, list[Phase]] = {}
     for runs in zip(*rounds, strict=True):
@@ -84,9 +80,3 @@ def calibrate(probes: Sequence[Callable[[], Stopwatch]]) -> dict[str, UnitTime]:
             median = statistics.median(run.phases[name].seconds for run in runs)
             observed.setdefault(name, []).append(Phase(phase.work, median))
     return fit_unit_times(observed)
-
-
-def _agree(rounds: Sequence[Sequence[Stopwatch]]) -> bool:
-    """Whether these are two rounds that took equally long."""
-    totals = [sum(stopwatch.seconds for stopwatch in stopwatches) for stopwatches in rounds]
-    return len(totals) == 2 and abs(totals[1] - totals[0]) <= AGREEMENT * totals[0]
