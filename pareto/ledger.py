@@ -142,11 +142,16 @@ class Ledger:
         ledger = cls(storage, name, distributions, sampler)
         stored = ledger.note("identity")
         if stored is None:
-            if ledger._frozen() or len(ledger._study.directions) != len(DIRECTIONS):
+            seems_foreign = bool(
+                ledger._frozen() or len(ledger._study.directions) != len(DIRECTIONS)
+            )
+            stored = ledger.note("identity")  # which another driver may just have written
+            if seems_foreign and stored is None:
                 raise StudyMismatch(
                     f"the study {name!r} in this storage was not made by pareto-search",
                     "use another storage",
                 )
+        if stored is None:
             ledger.set_note("definition", dict(definition))
             ledger.set_note("identity", dict(identity))
         else:

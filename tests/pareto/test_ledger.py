@@ -6,7 +6,7 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.storages import BaseStorage
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from pareto import storages
 from pareto.leases import Driver
@@ -74,6 +74,21 @@ def test_a_study_of_another_program_is_refused(memory: BaseStorage) -> None:
     foreign.ask(SPACE)
     with pytest.raises(StudyMismatch, match="not made by pareto-search"):
         open_ledger(memory)
+
+
+def test_a_driver_that_came_first_by_a_moment_is_no_other_program(
+    memory: BaseStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = Ledger._frozen
+
+    def be_overtaken(ledger: Ledger) -> list[FrozenTrial]:
+        # Its first look comes between the note that is not there yet and the first trial.
+        monkeypatch.setattr(Ledger, "_frozen", look)
+        ask(open_ledger(memory))
+        return look(ledger)
+
+    monkeypatch.setattr(Ledger, "_frozen", be_overtaken)
+    assert open_ledger(memory).counts() == Counts(complete=0, failed=0, running=1)
 
 
 def test_an_empty_study_with_other_objectives_is_refused(memory: BaseStorage) -> None:
