@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
@@ -32,8 +33,8 @@ class OneProcessForRay(LoadScopeScheduling):  # type: ignore[misc]  # untyped
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config) -> OneProcessForRay:
-    return OneProcessForRay(config)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneProcessForRay:
+    return OneProcessForRay(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
