@@ -9,8 +9,7 @@ is extrapolated from fewer trials, and so labelled.
 
 import argparse
 import statistics
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from unittest.mock import patch
 
@@ -29,6 +28,7 @@ from pareto.devices import choose_devices, use_one_thread
 from unlearn import training
 from unlearn.datasets import Samples
 from unlearn.models import ModelFactory
+from unlearn.stopwatch import Stopwatch, Work
 from unlearn.training import Recipe
 
 BUDGET = 200
@@ -99,14 +99,14 @@ def step_of_training(device: torch.device) -> Iterator[Row]:
 def rate_of_products(device: torch.device, size: int = 8192) -> list[float]:
     """In TFLOP/s, of random matrices."""
     left, right = (torch.randn(size, size, device=device).bfloat16() for _ in range(2))
-    many = 10
-
-    def multiply() -> None:
-        for _ in range(many):
-            left @ right
-
-    multiply()
-    return [2e-12 * many * size**3 / seconds(multiply, device) for _ in range(5)]
+    many, rates = 10, list[float]()
+    for _ in range(6):
+        stopwatch = Stopwatch(device)
+        with stopwatch.phase("multiply", Work()):
+            for _ in range(many):
+                left @ right
+        rates.append(2e-12 * many * size**3 / stopwatch.seconds)
+    return rates[1:]  # the first is slower than all others
 
 
 def flops_of_step(device: torch.device) -> int:
@@ -124,33 +124,20 @@ def seconds_per_step(samples: Samples, worth_recording: int) -> float:
     """
     short, long = 50, 350
     device = samples.labels.device
-    taken = {}
+    recipe, taken = Recipe(1, 0.01, batch_size=BATCH, precision="auto"), dict[int, float]()
     with patch.object(training, "WORTH_RECORDING", worth_recording):
         for steps in (short, long):
-            some = samples.take(torch.arange(steps * BATCH))
-            model, recipe = network(device), Recipe(1, 0.01, batch_size=BATCH, precision="auto")
-
-            def fit(
-                model: torch.nn.Module = model, some: Samples = some, recipe: Recipe = recipe
-            ) -> None:
-                generator, crops = torch.Generator(), torch.Generator()
-                training.train(model, some, recipe, generator=generator, augmentation=crops)
-
-            taken[steps] = seconds(fit, device)
+            some, model = samples.take(torch.arange(steps * BATCH)), network(device)
+            order, crops = torch.Generator(), torch.Generator()
+            stopwatch = Stopwatch(device)
+            with stopwatch.phase("train", Work()):
+                training.train(model, some, recipe, generator=order, augmentation=crops)
+            taken[steps] = stopwatch.seconds
     return (taken[long] - taken[short]) / (long - short)
 
 
 def network(device: torch.device) -> torch.nn.Module:
     return ModelFactory("resnet18", 10, (0.5,) * 3, (0.2,) * 3)(0, device)
-
-
-def seconds(work: Callable[[], None], device: torch.device) -> float:
-    """How long it takes until the device is done with it."""
-    torch.cuda.synchronize(device)
-    began = time.perf_counter()
-    work()
-    torch.cuda.synchronize(device)
-    return time.perf_counter() - began
 
 
 def study(settings: Settings, trials: int) -> Iterator[Row]:
@@ -198,7 +185,9 @@ def trial_rows(
     for phase in took[0]:
         yield Row.of(f"{name}: {phase}", [1000 * each[phase] for each in took], "ms")
     whole = [trial.user_attrs["metrics"]["wall_seconds"] for trial in trials]
-    yield Row.of(f"{name}: a trial, from within", whole, "s", notes=_mean(whole))
+    yield Row.of(
+        f"{name}: a trial, from within", whole, "s", notes=f"mean {statistics.fmean(whole):.2f}"
+    )
     ends = sorted(trial.datetime_complete for trial in trials if trial.datetime_complete)
     pace = (ends[-1] - ends[0]).total_seconds() / (len(ends) - 1)
     notes = f"mean of {len(ends) - 1}, as the clock goes"
@@ -214,10 +203,6 @@ def trial_rows(
         notes=f"extrapolated from {len(trials)}: {prepared:.0f} s of preparation, {rest:.0f} s of"
         f" start and ending, {BUDGET * pace:.0f} s of trials",
     )
-
-
-def _mean(values: Sequence[float]) -> str:
-    return f"mean {statistics.fmean(values):.2f}"
 
 
 def main() -> None:

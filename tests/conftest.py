@@ -32,7 +32,6 @@ class OneProcessForRay(LoadScopeScheduling):  # type: ignore[misc]  # untyped
         return "ray" if starts_ray(nodeid) else nodeid.partition("::")[0]
 
 
-@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneProcessForRay:
     return OneProcessForRay(config, log)
 

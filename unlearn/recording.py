@@ -13,14 +13,18 @@ from torch import Tensor, nn
 WARM_UP = 3
 """Calls before the one that is recorded: libraries prepare themselves in the first ones."""
 
-STEADY = ("torch", "torchvision", "unlearn")
-"""Packages whose layers do in every step what they did in the last one. Nobody knows of others:
-they may draw lots in Python, or look at their answers."""
+STEADY = ("torch.nn.", "torchvision.", "unlearn.")
+"""Packages whose layers do in every step what they did in the last one. Nobody knows of others, of
+traces and of hooks: they may draw lots in Python, or look at their answers."""
 
 
 def is_steady(model: nn.Module) -> bool:
     """Whether all layers of a model are known to do the same in every step."""
-    return all(type(layer).__module__.split(".")[0] in STEADY for layer in model.modules())
+    return all(
+        type(layer).__module__.startswith(STEADY)
+        and not (layer._forward_hooks or layer._forward_pre_hooks)
+        for layer in model.modules()
+    )
 
 
 class Recording:

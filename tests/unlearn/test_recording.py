@@ -1,5 +1,6 @@
 """What is recorded on a GPU does to the last bit what it did without."""
 
+from collections.abc import Callable
 from unittest.mock import patch
 
 import pytest
@@ -38,8 +39,18 @@ def test_the_networks_that_we_know_are_steady(name: str) -> None:
     assert is_steady(factory(0, torch.device("cpu")))
 
 
-def test_networks_with_a_layer_that_we_do_not_know_are_not_steady() -> None:
-    assert not is_steady(nn.Sequential(linear(), nn.Sequential(OwnLayer())))
+def hooked() -> nn.Module:
+    layer = nn.ReLU()
+    layer.register_forward_hook(lambda *_: None)
+    return layer
+
+
+@pytest.mark.parametrize("make", [OwnLayer, hooked, lambda: torch.fx.symbolic_trace(nn.ReLU())])
+def test_networks_with_a_layer_that_we_do_not_know_are_not_steady(
+    make: Callable[[], nn.Module],
+) -> None:
+    assert is_steady(nn.Sequential(linear(), nn.Sequential(nn.ReLU())))
+    assert not is_steady(nn.Sequential(linear(), nn.Sequential(make())))
 
 
 def colour_samples(count: int) -> Samples:

@@ -21,7 +21,7 @@ def lines(out: str) -> dict[str, str]:
     return found
 
 
-def test_a_healthy_machine(home: Home) -> None:
+def test_a_healthy_machine_has_room_on_ray_too(home: Home) -> None:
     before = home.files()
     ending = run(home.folder, "doctor")
     said = lines(ending.out)
