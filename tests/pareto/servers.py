@@ -76,6 +76,7 @@ KINDS = {
             "--bind-address=127.0.0.1",
             "--socket={folder}/socket",
             "--pid-file={folder}/pid",
+            "--tmpdir={folder}",  # one that starts empties it, of another's temporary tables too
             "--skip-grant-tables",
         ],
         "mysql+pymysql://tester@127.0.0.1:{port}/",
@@ -116,6 +117,7 @@ class Server:
                 return self._execute("select 1")
             except sqlalchemy.exc.OperationalError:
                 if time.monotonic() > given_up or self._process.poll() is not None:
+                    self._process.kill()
                     raise
                 time.sleep(0.1)
 
