@@ -1,11 +1,13 @@
-"""What commands leave behind for people to look at: pictures and tables."""
+"""What commands leave behind for people to look at: pictures and tables.
+
+Pictures bring matplotlib along, which takes a second to load: only what draws imports them.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pareto.figures import draw_against, draw_comparison, draw_front, draw_sweep
 from pareto.records import csv_text, trial_row
 from pareto.study import Study
 from unlearn.errors import InputError
@@ -38,6 +40,8 @@ def write_reports(study: Study, folder: Path) -> list[Path]:
     Raises:
         InputError: they cannot be written. So do the others.
     """
+    from pareto.figures import draw_front
+
     marks = study.marks()
     picture, front, trials = (folder / n for n in ("front.png", "front.csv", "trials.csv"))
     with _written_to(folder):
@@ -53,6 +57,8 @@ def write_against(study: Study, other: Study, folder: Path) -> Path:
     Returns:
         The file.
     """
+    from pareto.figures import draw_against
+
     file = folder / f"{study.name}-against-{other.name}.png"
     with _written_to(folder):
         draw_against(study, other, file)
@@ -65,6 +71,8 @@ def write_comparison(comparison: "Comparison", folder: Path) -> list[Path]:
     Returns:
         The files.
     """
+    from pareto.figures import draw_comparison
+
     picture, table = folder / "comparison.png", folder / "comparison.csv"
     with _written_to(folder):
         draw_comparison(comparison, picture)
@@ -78,6 +86,8 @@ def write_sweep(sweep: "Sweep", folder: Path) -> list[Path]:
     Returns:
         The files.
     """
+    from pareto.figures import draw_sweep
+
     stem = "-".join(levels.name for levels in sweep.swept)
     picture, table = folder / f"{stem}.png", folder / f"{stem}.csv"
     with _written_to(folder):

@@ -18,6 +18,7 @@ from pareto.cli.options import (
     workspace_option,
 )
 from pareto.cli.pick import NOTHING_SATISFIES, explain, read_policy
+from pareto.garbage import nothing_collected
 from unlearn.errors import InputError
 
 if TYPE_CHECKING:
@@ -101,11 +102,12 @@ def apply(
     Writes unlearned.safetensors, which loads into the plain model, and evidence.json, which says
     what was asked, what was done, what it cost, and what that does and does not show.
     """
-    from pareto.application import apply_request
-    from pareto.choice import NothingSatisfies
-    from pareto.cli.output import print_json
-    from pareto.cli.progress import ProgressDisplay
-    from pareto.devices import choose_devices
+    with nothing_collected():
+        from pareto.application import apply_request
+        from pareto.choice import NothingSatisfies
+        from pareto.cli.output import print_json
+        from pareto.cli.progress import ProgressDisplay
+        from pareto.devices import choose_devices
 
     ways = [trial is not None, params is not None, bool(require or policy)]
     if sum(ways) != 1:

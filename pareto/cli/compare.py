@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pareto.cli.experiments import end, experiment_options, find_problem, perform
+from pareto.garbage import nothing_collected
 from studies.defaults import CONTESTANTS
 
 if TYPE_CHECKING:
@@ -58,16 +59,17 @@ def compare(
 
     storages.exists(storage)  # a wrong URL is said at once, before torch is loaded
 
-    from pareto.cli.output import print_csv, print_json, result_console
-    from pareto.cli.progress import ProgressDisplay
-    from pareto.comparison import (
-        Contestant,
-        comparison_summary,
-        contestant,
-        tabulate,
-    )
-    from pareto.experiment import arm_of_trial
-    from pareto.export import results_folder, write_comparison
+    with nothing_collected():
+        from pareto.cli.output import print_csv, print_json, result_console
+        from pareto.cli.progress import ProgressDisplay
+        from pareto.comparison import (
+            Contestant,
+            comparison_summary,
+            contestant,
+            tabulate,
+        )
+        from pareto.experiment import arm_of_trial
+        from pareto.export import results_folder, write_comparison
 
     definition = find_problem(study, storage, seed, data_dir)
     named = methods or (() if trials else CONTESTANTS)

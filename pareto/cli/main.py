@@ -1,5 +1,7 @@
 """The program: finds the command, and turns every ending into an exit code."""
 
+import atexit
+import gc
 import os
 import sys
 from typing import Any, NoReturn
@@ -61,6 +63,7 @@ for command in (search, list_studies, show, pick, validate, apply, compare, swee
 
 def main() -> NoReturn:
     """Run the program; a user's mistake ends it with two lines and exit code 2."""
+    atexit.register(gc.freeze)  # what is left then goes with the process, without a last look at it
     try:
         with cli.make_context("pareto-search", sys.argv[1:]) as context:
             code: Any = cli.invoke(context)

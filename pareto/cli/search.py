@@ -17,6 +17,7 @@ from pareto.cli.options import (
     study_command,
     workspace_option,
 )
+from pareto.garbage import nothing_collected
 from studies import defaults
 from studies.defaults import EngineName
 
@@ -80,11 +81,12 @@ def search(
 
     storages.exists(storage)  # a wrong URL is said at once, before torch is loaded
 
-    from pareto.cli.progress import ProgressDisplay
-    from pareto.cli.show import print_study
-    from pareto.export import results_folder, write_reports
-    from pareto.search_loop import find_definition
-    from pareto.search_loop import search as run_search
+    with nothing_collected():
+        from pareto.cli.progress import ProgressDisplay
+        from pareto.cli.show import print_study
+        from pareto.export import results_folder, write_reports
+        from pareto.search_loop import find_definition
+        from pareto.search_loop import search as run_search
 
     definition = find_definition(study, storage)
     if method is not None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pareto.cli.experiments import end, experiment_options, find_problem, perform
+from pareto.garbage import nothing_collected
 from studies.defaults import METHOD_NAMES
 
 if TYPE_CHECKING:
@@ -75,11 +76,12 @@ def sweep(
 
     storages.exists(storage)  # a wrong URL is said at once, before torch is loaded
 
-    from pareto.cli.output import print_csv, print_json, result_console
-    from pareto.cli.progress import ProgressDisplay
-    from pareto.experiment import arm_of_trial
-    from pareto.export import results_folder, write_sweep
-    from pareto.sweep import Sweep, arms, parse_setting, parse_sweep, sweep_summary
+    with nothing_collected():
+        from pareto.cli.output import print_csv, print_json, result_console
+        from pareto.cli.progress import ProgressDisplay
+        from pareto.experiment import arm_of_trial
+        from pareto.export import results_folder, write_sweep
+        from pareto.sweep import Sweep, arms, parse_setting, parse_sweep, sweep_summary
 
     definition = find_problem(study, storage, seed, data_dir)
     definition = definition.with_method(method or definition.method["name"])

@@ -14,6 +14,7 @@ from pareto.cli.options import (
     storage_option,
     workspace_option,
 )
+from pareto.garbage import nothing_collected
 
 if TYPE_CHECKING:
     from pareto.validation import Validation
@@ -60,9 +61,10 @@ def validate(
 
     opened = open_study(study, storage)  # a wrong name is said at once, before torch is loaded
 
-    from pareto.cli.output import print_csv, print_json
-    from pareto.cli.progress import ProgressDisplay
-    from pareto.validation import validate as run_again
+    with nothing_collected():
+        from pareto.cli.output import print_csv, print_json
+        from pareto.cli.progress import ProgressDisplay
+        from pareto.validation import validate as run_again
 
     result = run_again(
         opened,

@@ -1,10 +1,8 @@
 """Optuna's storage in a database, made quick and sparing with studies of many thousand trials."""
 
-import gc
 import json
 import sys
 from collections.abc import Container, Iterator, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +12,8 @@ from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
+
+from pareto.garbage import nothing_collected
 
 AT_A_TIME = 500
 """Of how many trials the parts are asked for in one statement."""
@@ -43,7 +43,7 @@ class DatabaseStorage(RDBStorage):
             later = of.trial_id > trial_id_greater_than
             asked_for &= or_(later, of.trial_id.in_(included_trial_ids))
         query = select(of.trial_id, of.number, of.state, of.datetime_start, of.datetime_complete)
-        with Session(self.engine) as session, _nothing_collected():
+        with Session(self.engine) as session, nothing_collected():
             models.StudyModel.find_or_raise_by_id(study_id, session)
             rows = session.execute(query.where(asked_for).order_by(of.trial_id))
             trials = [_bare_trial(*row) for row in rows]
@@ -88,19 +88,6 @@ class DatabaseStorage(RDBStorage):
         if text not in self._distributions:
             self._distributions[text] = json_to_distribution(text)
         return self._distributions[text]
-
-
-@contextmanager
-def _nothing_collected() -> Iterator[None]:
-    """Keep Python from looking for garbage, where many objects are made to stay: as often as their
-    number grows, it would look at all of them, in a third of the time."""
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()
 
 
 def _bare_trial(

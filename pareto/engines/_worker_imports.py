@@ -1,0 +1,10 @@
+"""What workers need, as it is imported by the process that forks them."""
+
+import gc
+
+from pareto.garbage import nothing_collected
+
+with nothing_collected():
+    import pareto.trial  # noqa: F401
+
+gc.freeze()  # workers need not look through it either, and share its memory
