@@ -42,14 +42,15 @@ CONTESTANTS = ("random", "qmc", "nsga2", "gp", "tpe")
 CHECKPOINTS = (50, 100, 200)
 """After how many trials the hypervolume is taken."""
 
-SETTINGS: Mapping[str, Callable[[int, int], BaseSampler]] = {
-    "nsga2, population 12": lambda _, seed: NSGAIISampler(population_size=12, seed=seed),
-    "nsga2, population 50": lambda _, seed: NSGAIISampler(population_size=50, seed=seed),
-    "tpe, 25 at random first": lambda _, seed: TPESampler(n_startup_trials=25, seed=seed),
-    "tpe, 50 at random first": lambda _, seed: TPESampler(n_startup_trials=50, seed=seed),
-    "tpe, multivariate": lambda _, seed: TPESampler(multivariate=True, seed=seed),
+SETTINGS: Mapping[str, Callable[[int, int, int], BaseSampler]] = {
+    "nsga2, population 12": lambda _, seed, __: NSGAIISampler(population_size=12, seed=seed),
+    "nsga2, population 50": lambda _, seed, __: NSGAIISampler(population_size=50, seed=seed),
+    "tpe, 10 first": lambda _, seed, __: TPESampler(n_startup_trials=10, seed=seed),
+    "tpe, 25 first": lambda _, seed, __: TPESampler(n_startup_trials=25, seed=seed),
+    "tpe, 50 first": lambda _, seed, __: TPESampler(n_startup_trials=50, seed=seed),
+    "tpe, multivariate": lambda _, seed, __: TPESampler(multivariate=True, seed=seed),
 }
-"""Other settings than those of `SAMPLERS`."""
+"""Other settings than those of `SAMPLERS`; TPE after so many trials, starting points included."""
 
 
 @dataclass(frozen=True)

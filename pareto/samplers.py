@@ -18,12 +18,20 @@ from unlearn.seeds import derive_seed
 # NSGA's population: the paper's starting points and some 8 generations in a budget of 200.
 POPULATION = 24
 
+# So many trials are drawn at random before TPE learns from what there is, starting points apart.
+# Optuna's own ten would count them: then few trials tell it of the rest of the space.
+AT_RANDOM = 10
+
 # Of so many complete trials TPE sees all, and of more an excerpt: what it takes for a suggestion
 # grows with their square.
 ENOUGH = 1000
 
 
-def _quasi_random(study_seed: int, trial_seed: int) -> BaseSampler:
+def _tpe(_study_seed: int, trial_seed: int, starting_points: int) -> BaseSampler:
+    return optuna.samplers.TPESampler(n_startup_trials=starting_points + AT_RANDOM, seed=trial_seed)
+
+
+def _quasi_random(study_seed: int, trial_seed: int, _starting_points: int) -> BaseSampler:
     return optuna.samplers.QMCSampler(
         scramble=True,
         seed=study_seed,
@@ -32,15 +40,20 @@ def _quasi_random(study_seed: int, trial_seed: int) -> BaseSampler:
     )
 
 
-# By name: (the study's seed, the trial's seed) -> a sampler for that one trial. Only the
-# quasi-random sequence is one for the whole study; its position in it is kept in the storage.
-SAMPLERS: dict[SamplerName, Callable[[int, int], BaseSampler]] = {
-    "tpe": lambda _, seed: optuna.samplers.TPESampler(seed=seed),
-    "nsga2": lambda _, seed: optuna.samplers.NSGAIISampler(population_size=POPULATION, seed=seed),
-    "nsga3": lambda _, seed: optuna.samplers.NSGAIIISampler(population_size=POPULATION, seed=seed),
-    "gp": lambda _, seed: optuna.samplers.GPSampler(seed=seed),
+# By name: (the study's seed, the trial's seed, number of starting points) -> a sampler for that
+# trial alone. Only the quasi-random sequence is one for the whole study; its position in it is kept
+# in the storage.
+SAMPLERS: dict[SamplerName, Callable[[int, int, int], BaseSampler]] = {
+    "tpe": _tpe,
+    "nsga2": lambda _, seed, __: optuna.samplers.NSGAIISampler(
+        population_size=POPULATION, seed=seed
+    ),
+    "nsga3": lambda _, seed, __: optuna.samplers.NSGAIIISampler(
+        population_size=POPULATION, seed=seed
+    ),
+    "gp": lambda _, seed, __: optuna.samplers.GPSampler(seed=seed),
     "qmc": _quasi_random,
-    "random": lambda _, seed: optuna.samplers.RandomSampler(seed=seed),
+    "random": lambda _, seed, __: optuna.samplers.RandomSampler(seed=seed),
 }
 
 
@@ -74,7 +87,7 @@ class StudySampler(BaseSampler):
         trial_seed = derive_seed(self._seed, "sampler", trial.number) % 2**32
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            self._inner = SAMPLERS[self._name](study_seed, trial_seed)
+            self._inner = SAMPLERS[self._name](study_seed, trial_seed, len(self._starting_points))
         self._inner.before_trial(study, trial)
         trials = study.get_trials(deepcopy=False)
         # The others look at few trials only, or take far too long for so many anyway.

@@ -104,8 +104,8 @@ def test_trials_at_a_time_share_the_starting_points() -> None:
 @pytest.mark.parametrize("name", RESUMABLE)
 def test_a_stopped_and_resumed_search_proposes_the_same(name: SamplerName, tmp_path: Path) -> None:
     through = open_ledger(InMemoryStorage(), sampler(name))
-    run(through, 14)
-    for budget in (1, 5, 11, 14):
+    run(through, 16)
+    for budget in (1, 5, 13, 16):
         stored = storages.connect(f"sqlite:///{tmp_path}/studies.db", writable=True)
         resumed = open_ledger(stored, sampler(name))
         run(resumed, budget)
@@ -132,9 +132,8 @@ def test_tpe_proposes_what_optunas_own_does_with_the_trials_that_it_sees(
     trials = optuna.load_study(study_name="cheap", storage=storage).get_trials()
     for number in (5, 11, 12, 13, 29):
         seed = derive_seed(SEED, "sampler", number) % 2**32
-        plain = optuna.create_study(
-            directions=list(DIRECTIONS), sampler=optuna.samplers.TPESampler(seed=seed)
-        )
+        own = optuna.samplers.TPESampler(n_startup_trials=10 + len(STARTING_POINTS), seed=seed)
+        plain = optuna.create_study(directions=list(DIRECTIONS), sampler=own)
         seen = telling(trials[:number], enough)
         assert len(seen) == min(number, enough)
         plain.add_trials(seen)

@@ -103,14 +103,14 @@ def test_quiet_leaves_standard_error_empty(finished: Home, invoke: Invoke, tmp_p
 def test_the_same_command_in_another_folder_gives_the_same_trials_bit_for_bit(
     tmp_path: Path, invoke: Invoke
 ) -> None:
-    words = ("--study", "tiny.toml", "--budget", "16", "--workers", "1", "--format", "json")
+    words = ("--study", "tiny.toml", "--budget", "18", "--workers", "1", "--format", "json")
     studies = [
         json.loads(invoke(Home.new(tmp_path / folder).folder, *words).out) for folder in ("a", "b")
     ]
     first, second = (
         [(trial["params"], trial["values"]) for trial in study["trials"]] for study in studies
     )
-    assert len(first) == 16
+    assert len(first) == 18
     assert first == second
 
 
@@ -205,7 +205,7 @@ def test_two_drivers_at_once_share_the_budget_exactly(slow_home: Home, start: St
 
 
 def test_a_worker_that_is_killed_costs_its_trial_and_no_more(home: Home, start: Start) -> None:
-    home.begin(tiny(method={"epochs": 5 * SLOW_EPOCHS}), home.notes())
+    home.begin(tiny(method={"epochs": 2 * SLOW_EPOCHS}), home.notes())
     program = start(home.folder, *RESUME, "3", "--workers", "2")
     # The third is asked for when both workers have something to do.
     program.wait_until(lambda: home.running() == 3)

@@ -214,9 +214,9 @@ def test_one_worker_prepares_and_gives_the_same_trials_as_the_local_engine(
     for engine in ("ray", "local"):
         home: Home = tiny_study.home.copy(tmp_path / engine)
         shutil.rmtree(home.workspace)
-        study = home.search(12, engine=engine, announce=said.append)
+        study = home.search(18, engine=engine, announce=said.append)
         assert said.count("training the original model") == len(contents) + 1
         assert list(home.workspace.glob("*/original.safetensors"))
-        assert len(study.complete()) == 12
+        assert len(study.complete()) == 18
         contents.append([(trial.params, trial.values) for trial in study.trials()])
     assert contents[0] == contents[1]
