@@ -12,7 +12,8 @@ from xdist.scheduler import LoadScopeScheduling
 
 # Storages wait for the disk whenever they write: their folders lie in memory, if it has room.
 MEMORY, ROOM = Path("/dev/shm"), 2 * 2**30
-if "TMPDIR" not in os.environ and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
+has_room = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM
+if has_room and "TMPDIR" not in os.environ:
     os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
 
 

@@ -31,7 +31,7 @@ CONTEXT = (
     if sys.platform == "linux"
     else multiprocessing.get_context("spawn")
 )
-SLOW_IMPORTS = "pareto.engines._worker_imports"
+SLOW_IMPORTS = ["pareto.worker_imports"]
 _ALIVE = "alive"
 
 
@@ -50,7 +50,7 @@ def start_forking() -> None:
     """Start what forks workers, if anything does and it does not run, without waiting until it has
     imported what they need. It ends with this process."""
     if CONTEXT.get_start_method() == "forkserver":
-        CONTEXT.set_forkserver_preload([SLOW_IMPORTS])
+        CONTEXT.set_forkserver_preload(SLOW_IMPORTS)
         with _sigint_blocked():
             forkserver.ensure_running()
 

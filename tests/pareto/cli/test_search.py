@@ -205,7 +205,7 @@ def test_two_drivers_at_once_share_the_budget_exactly(slow_home: Home, start: St
 
 
 def test_a_worker_that_is_killed_costs_its_trial_and_no_more(home: Home, start: Start) -> None:
-    home.begin(tiny(method={"epochs": 2 * SLOW_EPOCHS}), home.notes())
+    home.begin(tiny(method={"epochs": 5 * SLOW_EPOCHS}), home.notes())
     program = start(home.folder, *RESUME, "3", "--workers", "2")
     # The third is asked for when both workers have something to do.
     program.wait_until(lambda: home.running() == 3)

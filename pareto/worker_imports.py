@@ -1,4 +1,7 @@
-"""What workers need, as it is imported by the process that forks them."""
+"""What workers need, as it is imported by the process that forks them.
+
+Not in `pareto.engines`: to import that package imports torch, before the block begins.
+"""
 
 import gc
 
