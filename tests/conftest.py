@@ -1,5 +1,6 @@
 """What all tests share: where their folders lie, a cache, and the processes that they run in."""
 
+import gc
 import os
 import shutil
 import tempfile
@@ -15,6 +16,15 @@ MEMORY, ROOM = Path("/dev/shm"), 2 * 2**30
 has_room = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM
 if has_room and "TMPDIR" not in os.environ:
     os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
+
+gc.disable()  # while everything is imported, which stays
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage again, but not through what was imported."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

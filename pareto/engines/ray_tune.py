@@ -3,10 +3,8 @@
 import gc
 import math
 import pickle
-import queue
-import threading
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -23,10 +21,9 @@ from pareto.engines._contract import (
     TrialSource,
     Work,
 )
-from pareto.engines.local import opened
+from pareto.engines._ray_call import carry_out
 from pareto.errors import EngineError
 from pareto.outcome import Failure, Ticket
-from unlearn.errors import UserFacingError
 
 # isort: split
 import ray
@@ -158,7 +155,7 @@ class RayEngine:
             num_gpus=gpus,
             max_retries=0,
             scheduling_strategy=PlacementGroupSchedulingStrategy(room),
-        )(_called)
+        )(carry_out)
         # Ray shows a process the GPUs that it may use, and no others.
         devices = [
             torch.device("cuda", worker * gpus // workers) if gpus else torch.device("cpu")
@@ -285,31 +282,6 @@ class _Actor(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         return {"outcome": self._run_trial(self._ticket), "done": True}
-
-
-def _called(payload: bytes, devices: Sequence[torch.device]) -> Iterator[tuple[str, Any]]:
-    """Do the work of `RayEngine.call`, and pass on what it says and what comes of it."""
-    messages: queue.Queue[tuple[str, Any]] = queue.Queue()
-
-    def work() -> None:
-        try:
-            # From our own driver, through Ray: never from a file or a stranger.
-            do = pickle.loads(payload)
-            with opened(devices) as workers:
-                result = do(workers, lambda text: messages.put(("said", text)))
-            messages.put(("returned", result))
-        except UserFacingError as error:
-            messages.put(("raised", error))
-        except BaseException as error:  # raised below, in Ray's own thread
-            messages.put(("broke", error))
-
-    threading.Thread(target=work, daemon=True).start()
-    kind = "said"
-    while kind == "said":
-        kind, content = messages.get()
-        if kind == "broke":
-            raise content
-        yield kind, content
 
 
 def _reason(said: str) -> str:

@@ -27,7 +27,8 @@ class DatabaseStorage(RDBStorage):
     """
 
     def __init__(self, url: str, engine_kwargs: dict[str, Any]) -> None:
-        super().__init__(url, engine_kwargs=engine_kwargs)
+        # Checked before, by `holds_studies`; Optuna would run all its migrations' files for it.
+        super().__init__(url, engine_kwargs=engine_kwargs, skip_compatibility_check=True)
         self._distributions: dict[str, BaseDistribution] = {}
 
     def _get_trials(

@@ -52,12 +52,12 @@ def tiny(seed: int) -> Definition:
             "model": "small-cnn",
             "data": {
                 "name": "digits",
-                "train_limit": 300,
-                "test_limit": 200,
+                "train_limit": 200,
+                "test_limit": 150,
                 "pixel_noise": 0.2,
             },
             "request": {"kind": "random", "fraction": 0.3},
-            "recipe": {"epochs": 4, "learning_rate": 0.05, "batch_size": 64},
+            "recipe": {"epochs": 5, "learning_rate": 0.05, "batch_size": 64},
             "space": {
                 **bounds,
                 "alpha": {"low": 1, "high": 2},

@@ -1,8 +1,6 @@
 """Ray: workers that die, work that goes wrong, and too little room."""
 
-import os
 import shutil
-import signal
 import time
 from functools import partial
 from pathlib import Path
@@ -12,7 +10,6 @@ import pytest
 import ray
 from ray.util import placement_group, remove_placement_group
 
-from pareto.engines import Announce, SerialEngine, Workers
 from pareto.engines._contract import Work
 from pareto.engines.ray_tune import MAX_CALLS, RayEngine, connected
 from pareto.engines.settings import EngineSettings
@@ -20,6 +17,15 @@ from pareto.errors import EngineError
 from pareto.outcome import Failure, Outcome
 from tests.pareto.conftest import Tiny
 from tests.pareto.engines.fakes import ListedTrials, make_no_runner, make_runner
+from tests.pareto.engines.works import (
+    break_down,
+    count_to_three,
+    die,
+    die_once,
+    refuse,
+    wait_side_by_side,
+    work_side_by_side,
+)
 from tests.pareto.home import Home
 from unlearn.errors import InputError
 
@@ -58,33 +64,10 @@ def test_a_worker_that_cannot_start_is_reported_with_the_reason(ray_engine: RayE
     assert result.reason.endswith("RuntimeError: no such device")
 
 
-def count_to_three(workers: Workers, announce: Announce) -> str:
-    for number in (1, 2, 3):
-        announce(str(number))
-    return workers.device.type
-
-
-def refuse(_workers: Workers, _announce: Announce) -> str:
-    raise InputError("the folder is full", "make space")
-
-
-def break_down(_workers: Workers, _announce: Announce) -> str:
-    raise ZeroDivisionError("no reason")
-
-
 def test_a_call_says_how_it_goes_and_returns_what_came_of_it(ray_engine: RayEngine) -> None:
     said: list[str] = []
     assert ray_engine.call(count_to_three, said.append) == "cpu"
     assert said == ["1", "2", "3"]
-
-
-def work_side_by_side(folder: str, workers: Workers, _announce: Announce) -> list[int]:
-    """Two trials that wait for each other, if they can; returns who ran them."""
-    task = "run" if isinstance(workers, SerialEngine) else f"meet in {folder}"
-    source = ListedTrials.of(task, task)
-    workers.run(source, make_runner)
-    outcomes = [result for _, result in source.results if isinstance(result, Outcome)]
-    return [outcome.run["pid"] for outcome in outcomes]
 
 
 @pytest.mark.parametrize(("asked_for", "given"), [(1, 1), (8, 2)])
@@ -109,11 +92,6 @@ def test_a_call_does_with_one_worker_while_others_hold_the_rest(
     assert len(set(pids)) == 1
 
 
-def wait_side_by_side(folder: str, workers: Workers, announce: Announce) -> None:
-    announce("at work")
-    workers.run(ListedTrials.of(*[f"wait in {folder}"] * 2), make_runner)
-
-
 def test_an_interrupt_ends_a_call_and_its_workers(ray_engine: RayEngine, tmp_path: Path) -> None:
     def interrupt_once_both_run(_message: str) -> None:
         while len(list(tmp_path.iterdir())) < 2:
@@ -127,24 +105,11 @@ def test_an_interrupt_ends_a_call_and_its_workers(ray_engine: RayEngine, tmp_pat
     assert psutil.wait_procs(alive, timeout=10)[1] == []
 
 
-def die_once(folder: str, _workers: Workers, announce: Announce) -> str:
-    announce("at work")
-    if not Path(folder, "died").exists():
-        Path(folder, "died").touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return "done"
-
-
 def test_a_call_whose_worker_dies_is_begun_again(ray_engine: RayEngine, tmp_path: Path) -> None:
     said: list[str] = []
     assert ray_engine.call(partial(die_once, str(tmp_path)), said.append) == "done"
     assert "a Ray worker died" in said[-2]
     assert said[-1] == "at work"
-
-
-def die(folder: str, _workers: Workers, _announce: Announce) -> None:
-    Path(folder, str(os.getpid())).touch()
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_call_whose_workers_die_again_and_again_is_given_up(
