@@ -52,7 +52,7 @@ Examples:
 @click.option(
     "--sampler",
     type=click.Choice(defaults.SAMPLER_NAMES),
-    help="How parameters are proposed [default: the definition's, or tpe].",
+    help=f"How parameters are proposed [default: the definition's, or {defaults.SAMPLER}].",
 )
 @seed_option
 @max_failures_option
