@@ -44,9 +44,7 @@ class SqliteBackend:
         folder = self._file.parent
         with tempfile.TemporaryDirectory(dir=folder, prefix=f".{self._file.name}-") as drafts:
             draft = Path(drafts) / "draft.db"
-            storage = optuna.storages.RDBStorage(
-                f"sqlite:///{draft}", skip_compatibility_check=True
-            )
+            storage = optuna.storages.RDBStorage(f"sqlite:///{draft}")
             storage.engine.dispose()
             with closing(sqlite3.connect(draft)) as connection:
                 connection.execute("pragma journal_mode = wal")  # a lasting property of the file

@@ -10,9 +10,8 @@ import pytest
 import ray
 from ray.util import placement_group, remove_placement_group
 
-from pareto.engines import ray_tune
 from pareto.engines._contract import Work
-from pareto.engines.ray_tune import RayEngine, connected
+from pareto.engines.ray_tune import MAX_CALLS, RayEngine, connected
 from pareto.engines.settings import EngineSettings
 from pareto.errors import EngineError
 from pareto.outcome import Failure, Outcome
@@ -34,15 +33,16 @@ from unlearn.errors import InputError
 def test_workers_that_die_are_replaced_and_their_trials_reported_as_lost(
     ray_engine: RayEngine,
 ) -> None:
-    source = ListedTrials.of("run", "die", "run", "run")
+    source = ListedTrials.of("run", "die", "run", "exit", "run")
     ray_engine.run(source, make_runner)
-    assert source.reported == [0, 1, 2, 3]
-    assert all(isinstance(source.result(number), Outcome) for number in (0, 2, 3))
-    result = source.result(1)
-    assert isinstance(result, Failure)
-    assert result.lost
-    assert result.reason.startswith("its Ray worker died: ")
-    assert "\n" not in result.reason
+    assert source.reported == [0, 1, 2, 3, 4]
+    assert all(isinstance(source.result(number), Outcome) for number in (0, 2, 4))
+    for number in (1, 3):
+        result = source.result(number)
+        assert isinstance(result, Failure)
+        assert result.lost
+        assert result.reason.startswith("its Ray worker died: ")
+        assert "\n" not in result.reason
 
 
 def test_workers_run_trials_at_the_same_time_and_are_used_again(
@@ -113,12 +113,11 @@ def test_a_call_whose_worker_dies_is_begun_again(ray_engine: RayEngine, tmp_path
 
 
 def test_a_call_whose_workers_die_again_and_again_is_given_up(
-    ray_engine: RayEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ray_engine: RayEngine, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(ray_tune, "MAX_CALLS", 2)
-    with pytest.raises(EngineError, match="a Ray worker died, 2 times: ") as caught:
+    with pytest.raises(EngineError, match=f"a Ray worker died, {MAX_CALLS} times: ") as caught:
         ray_engine.call(partial(die, str(tmp_path)), print)
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.iterdir())) == MAX_CALLS
     assert "memory" in caught.value.remedy
 
 
