@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from objectives.frm import Metrics
 from objectives.membership import mia_efficacy
 from unlearn.datasets import Samples, stratified_subset
+from unlearn.errors import InputError
 from unlearn.seeds import generator
 from unlearn.training import predict
 
@@ -53,7 +54,15 @@ class EvaluationSets:
 
         In a class-wise request both are taken from the forgotten class alone, where D_r and the
         test data hold at least `ENOUGH_OF_CLASS` samples of it.
+
+        Raises:
+            InputError: all of a class is forgotten, and the test data hold no other.
         """
+        if whole_class and test.labels.unique().tolist() == [forgotten_class]:
+            raise InputError(
+                f"half of the test data, {len(test)} image(s), has no class but the forgotten one",
+                "give more test images",
+            )
         candidates = [torch.arange(len(retain)), torch.arange(len(test))]
         if forgotten_class is not None:
             matched = [
@@ -96,7 +105,7 @@ class Evaluation:
     Attributes:
         ta: test accuracy; without the forgotten class if all of it is forgotten.
         ta_all_classes, ta_other_classes: in a class-wise request, test accuracy with and without
-            the forgotten class; None otherwise.
+            the forgotten class; None otherwise, and where the test data hold no other class.
         fa, ra: accuracy on D_f and on D_r.
         mia: MIA-efficacy.
     """
@@ -135,8 +144,9 @@ def evaluate(model: nn.Module, sets: EvaluationSets, attack: str) -> Evaluation:
     others: float | None = None
     if sets.forgotten_class is not None:
         elsewhere = sets.test.labels.cpu().numpy() != sets.forgotten_class
-        others = 100.0 * float(test.correct[elsewhere].mean())
-        ta = others if sets.whole_class else everything
+        if elsewhere.any():
+            others = 100.0 * float(test.correct[elsewhere].mean())
+        ta = everything if others is None or not sets.whole_class else others
     return Evaluation(
         ta=ta,
         fa=100.0 * float(forget.correct.mean()),

@@ -1,6 +1,7 @@
 """The definition of a study: everything that decides what a trial computes."""
 
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -118,6 +119,8 @@ class RangeSection(_Strict):
             return self
         if self.low is None or self.high is None or self.low > self.high:
             raise ValueError("give low and high, with low <= high")
+        if max(-self.low, self.high) > sys.float_info.max:
+            raise ValueError("low and high must be finite")
         if self.log and self.low <= 0:
             raise ValueError("low must be positive where log is true")
         return self
@@ -196,10 +199,12 @@ class Definition(_Strict):
         for key, span in ranges.items():
             for end in _ends(span):
                 try:
-                    self.config({key: end})
+                    taken_for = getattr(self.config({key: end}), key)
                 except ValidationError as error:
                     reason = describe_error(error).removeprefix(f"{key}: ")
                     raise ValueError(f"space.{key} reaches {end}: {reason}") from None
+                if taken_for != end:
+                    raise ValueError(f"space.{key}: write {taken_for!r}, and not {end!r}")
 
     def _check_first_trials(self, ranges: Mapping[str, Range]) -> None:
         for number, params in enumerate(self.first_trials):

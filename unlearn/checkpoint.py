@@ -148,7 +148,7 @@ def _from_safetensors(file: Path, content: bytes) -> Checkpoint:
     except (SafetensorError, KeyError) as error:
         raise InputError(f"{file} is damaged, or no safetensors file", SAVE) from error
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    return Checkpoint(file, weights, _normalisation(file, header.get("__metadata__", {})))
+    return Checkpoint(file, weights, _normalisation(file, header.get("__metadata__") or {}))
 
 
 def _normalisation(file: Path, metadata: Mapping[str, str]) -> Normalisation | None:
@@ -158,7 +158,7 @@ def _normalisation(file: Path, metadata: Mapping[str, str]) -> Normalisation | N
         mean, std = (
             tuple(float(value) for value in json.loads(metadata[key])) for key in ("mean", "std")
         )
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
         mean = std = ()
     if not (0 < len(mean) == len(std) and all(map(math.isfinite, mean + std)) and min(std) > 0):
         raise InputError(

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unlearn.checkpoint import on_cpu
 from unlearn.problem import Problem, StateDict
 from unlearn.stopwatch import Phase, Stopwatch, Work
 from unlearn.training import train_from_scratch
@@ -34,10 +35,10 @@ def proxy_snapshots(
         untrained = train_from_scratch(
             problem.build, problem.retain, problem.recipe, seed, epochs=0
         )
-    snapshots = [_copy_state(untrained)]
+    snapshots = [on_cpu(untrained.state_dict())]
 
     def keep(_epoch: int, model: nn.Module) -> None:
-        snapshots.append(_copy_state(model))
+        snapshots.append(on_cpu(model.state_dict()))
 
     with stopwatch.phase("train", training_work(problem, epochs)):
         train_from_scratch(
@@ -73,10 +74,3 @@ def proxy_divergence(logits: Tensor, proxy_logits: Tensor, temperature: float = 
         reduction="batchmean",
     )
     return divergence * temperature**2
-
-
-def _copy_state(model: nn.Module) -> StateDict:
-    return {
-        name: value.detach().cpu().clone().contiguous()
-        for name, value in model.state_dict().items()
-    }

@@ -19,12 +19,11 @@ def prune(model: nn.Module, rate: float) -> Masks:
 
     Args:
         rate: share of the weights to prune, in [0, 1); exactly round(rate · count) are.
+
+    Returns:
+        The masks; of a weight that layers share, under the name that it has in the first of them.
     """
-    weights = {
-        f"{name}.weight" if name else "weight": module.weight
-        for name, module in model.named_modules()
-        if isinstance(module, PRUNABLE)
-    }
+    weights = _prunable(model)
     if not weights:
         return {}
     magnitudes = torch.cat([weight.abs().flatten() for weight in weights.values()])
@@ -66,6 +65,15 @@ def mask_gradients(model: nn.Module, masks: Masks) -> None:
 
 def sparsity(model: nn.Module) -> float:
     """The share of zeros among the prunable weights, in [0, 1]; 0 if there are none."""
-    weights = [module.weight for module in model.modules() if isinstance(module, PRUNABLE)]
+    weights = _prunable(model).values()
     zeros = sum(int((weight == 0).sum()) for weight in weights)
     return zeros / max(1, sum(weight.numel() for weight in weights))
+
+
+def _prunable(model: nn.Module) -> dict[str, Tensor]:
+    """Parameter name -> weight; one that layers share comes once."""
+    named: dict[Tensor, str] = {}
+    for name, module in model.named_modules():
+        if isinstance(module, PRUNABLE):
+            named.setdefault(module.weight, f"{name}.weight" if name else "weight")
+    return {name: weight for weight, name in named.items()}

@@ -23,8 +23,14 @@ def is_steady(model: nn.Module) -> bool:
     return all(
         type(layer).__module__.startswith(STEADY)
         and not (layer._forward_hooks or layer._forward_pre_hooks)
+        and not _averages_all(layer)
         for layer in model.modules()
     )
+
+
+def _averages_all(layer: nn.Module) -> bool:
+    """Whether a layer counts its steps, which it asks the GPU for: batch norm without momentum."""
+    return isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.momentum is None
 
 
 class Recording:

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -114,8 +115,10 @@ def read_indices(file: Path) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         raise InputError(f"there is no index file {file}", "check the path") from None
     except IsADirectoryError:
         raise InputError(f"{file} is a folder", "name an index file") from None
-    except (ValueError, EOFError, OSError) as error:
-        reason = str(error).splitlines()[0]
+    except InputError:
+        raise
+    except Exception as error:  # bytes that are no array break NumPy's reader in many ways
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{file} cannot be read: {reason}", "give text, CSV or .npy") from None
     return np.array(
         _parse_csv(text, file) if file.suffix == ".csv" else _parse(text, file), np.int64
@@ -126,7 +129,7 @@ def _checked_array(array: object, file: Path) -> np.ndarray[tuple[int], np.dtype
     remedy = "store a one-dimensional array of integers"
     if not isinstance(array, np.ndarray):
         raise InputError(f"{file} is an archive of arrays", remedy)
-    if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
+    if array.ndim != 1 or array.dtype.kind not in "iu":
         raise InputError(f"{file} holds {array.dtype} of shape {array.shape}", remedy)
     if len(array) and int(array.max()) > LARGEST:
         raise _outside(int(array.max()), file)
@@ -143,9 +146,12 @@ def _parse(text: str, file: Path) -> list[int]:
 
 def _parse_csv(text: str, file: Path) -> list[int]:
     try:
+        # Strict, and with its line ends: otherwise a quote that is never closed hides all that
+        # comes after it, and digits on both sides of a line end become one index.
+        reader = csv.reader(StringIO(text, newline=""), strict=True)
         rows = [
-            (number, [cell.strip() for cell in row])
-            for number, row in enumerate(csv.reader(text.splitlines()), start=1)
+            (reader.line_num, [cell.strip() for cell in row])
+            for row in reader
             if any(cell.strip() for cell in row)
         ]
     except csv.Error as error:

@@ -22,6 +22,9 @@ from unlearn.seeds import generator as make_generator
 EVALUATION_BATCH = {"cpu": 128, "cuda": 1000}
 """By the kind of device: on a CPU a layer's answers have to fit its cache."""
 
+EVALUATION_PIXELS = 2**22
+"""At most in a batch, for the memory's sake: VGG-16 keeps 0.5 kB of answers for each."""
+
 WORTH_RECORDING = 20
 """Fewer steps are over before they are recorded."""
 
@@ -96,7 +99,8 @@ def train(
     """Train `model` in place, in training mode throughout; it is left in evaluation mode.
 
     Args:
-        samples: on the model's device; shuffled anew in every epoch. None at all: no step.
+        samples: on the model's device; shuffled anew in every epoch. None at all: no step. A
+            single one goes twice into its batch, because batch norm cannot be trained on one.
         generator: the order of the samples; layers that draw at random, such as dropout, are seeded
             with its seed.
         augmentation: crops and mirrors the images at random, every time anew; None does not.
@@ -107,7 +111,7 @@ def train(
         after_epoch: called with 1, 2, … after each epoch; may read the model, not change its mode.
     """
     model.train()
-    bounds = batch_bounds(len(samples), recipe.batch_size)
+    bounds = [(0, 2)] if len(samples) == 1 else batch_bounds(len(samples), recipe.batch_size)
     epochs = recipe.epochs if epochs is None else epochs
     parameters = [p for p in model.parameters() if p.requires_grad]
     momenta: list[Tensor | None] = [None] * len(parameters)
@@ -136,9 +140,11 @@ def train(
     steps = iter(rates)
     with seeded_globals(derive_seed(generator.initial_seed(), "layers"), device):
         for epoch in range(epochs):
-            drawn = [torch.randperm(len(samples), generator=generator).to(device)]
+            order = torch.randperm(len(samples), generator=generator)
+            order = order.repeat(2) if len(samples) == 1 else order
+            drawn = [order.to(device)]
             if augmentation is not None:
-                drawn.append(draw_crops(len(samples), augmentation).to(device))
+                drawn.append(draw_crops(len(order), augmentation).to(device))
             for start, end in bounds:
                 is_usual = end - start == recipe.batch_size
                 carry_out = usual_update if is_usual else update
@@ -167,6 +173,12 @@ def _descend(
     """
     moved = [(n, p, p.grad) for n, p in enumerate(parameters) if p.grad is not None]
     theirs = [momenta[n] for n, *_ in moved] if recipe.momentum else []
+    if any(momentum is not None for momentum in theirs):
+        # What no gradient has reached before, as in layers that are skipped at random, is at rest.
+        theirs = [
+            torch.zeros_like(p) if momentum is None else momentum
+            for momentum, (_, p, _) in zip(theirs, moved, strict=True)
+        ]
     sgd(
         [parameter for _, parameter, _ in moved],
         [gradient for *_, gradient in moved],
@@ -227,7 +239,9 @@ def predict(model: nn.Module, images: Tensor) -> Tensor:
     """
     was_training = model.training
     model.eval()
-    chunks = images.split(EVALUATION_BATCH[images.device.type]) if len(images) else (images,)
+    height, width = images.shape[-2:]
+    batch = min(EVALUATION_BATCH[images.device.type], EVALUATION_PIXELS // (height * width) or 1)
+    chunks = images.split(batch) if len(images) else (images,)
     logits = torch.cat([model(to_unit(chunk)) for chunk in chunks])
     model.train(was_training)
     return logits

@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from objectives.evaluation import (
 )
 from objectives.membership import best_threshold
 from unlearn.datasets import Samples
+from unlearn.errors import InputError
 
 CLASSES = 4
 MODEL = nn.Flatten()  # the images of these tests are the logits of the model
@@ -120,6 +122,17 @@ def test_a_forgotten_class_counts_in_ta_unless_all_of_it_is_forgotten(whole_clas
     assert result.ta == pytest.approx(others if whole_class else everything)
     assert result.ta_all_classes == pytest.approx(everything)
     assert result.ta_other_classes == pytest.approx(others)
+
+
+def test_test_data_without_another_class_than_the_forgotten_one() -> None:
+    few = samples(8, seed=3)
+    few = few.take(few.labels == 2)
+    build = partial(EvaluationSets.build, few, samples(40, 1), few, forgotten_class=2, seed=0)
+    result = evaluate(MODEL, build(whole_class=False), "threshold")
+    assert result.ta == result.ta_all_classes == pytest.approx(accuracy(few))
+    assert result.ta_other_classes is None
+    with pytest.raises(InputError, match="no class but the forgotten one"):
+        build(whole_class=True)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

@@ -228,6 +228,13 @@ def test_a_file_need_not_say_how_images_are_normalised(name: str, tmp_path: Path
     assert load_checkpoint(tmp_path / name).normalisation is None
 
 
+def test_metadata_may_be_null(tmp_path: Path) -> None:
+    file = tmp_path / "w.safetensors"
+    header = b'{"__metadata__":null,"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+    file.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    assert load_checkpoint(file).normalisation is None
+
+
 @pytest.mark.parametrize(
     ("mean", "std"),
     [
@@ -240,6 +247,8 @@ def test_a_file_need_not_say_how_images_are_normalised(name: str, tmp_path: Path
         ('["a"]', "[0.5]"),
         ("[0.5", "[0.5]"),
         ("[[0.5]]", "[0.5]"),
+        (f"[{'9' * 400}]", "[0.5]"),
+        ("[" * 100_000, "[0.5]"),
     ],
 )
 def test_a_normalisation_that_makes_no_sense_is_refused(

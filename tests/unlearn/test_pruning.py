@@ -89,6 +89,17 @@ def test_magnitudes_are_compared_over_the_whole_network(model: nn.Sequential) ->
     assert (model.get_parameter("3.weight") == 5).all()
 
 
+@pytest.mark.parametrize("rate", RATES)
+def test_a_weight_that_layers_share_counts_once(model: nn.Sequential, rate: float) -> None:
+    model.append(nn.Linear(20, 4))
+    model[-1].weight = model[5].weight
+    masks = prune(model, rate)
+    total = 8 * 27 + 5 * 72 + 80
+    assert masks.keys() == {"0.weight", "3.weight", "5.weight"}
+    assert sum(int((mask == 0).sum()) for mask in masks.values()) == round(rate * total)
+    assert sparsity(model) == pytest.approx(round(rate * total) / total)
+
+
 def test_a_bare_layer_can_be_pruned() -> None:
     layer = nn.Linear(10, 10)
     masks = prune(layer, 0.25)

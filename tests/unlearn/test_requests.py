@@ -126,6 +126,7 @@ def test_an_index_request_forgets_the_listed_samples_whatever_their_order(tmp_pa
         ("a.csv", "name,index\ncat,3\n\ndog,1\n", [3, 1]),
         ("a.csv", ",index\n0,30\n1,10\n", [30, 10]),
         ("a.csv", 'name, index\n"cat, the", 3\n', [3]),
+        ("a.csv", 'name,index\r\n"cat,\r\nthe",3\r\n"the ""dog""",1\r\n', [3, 1]),
         ("a.csv", "index\n", []),
     ],
 )
@@ -154,6 +155,13 @@ def text(content: str) -> Callable[[Path], object]:
     return lambda file: file.write_text(content)
 
 
+def header(shape: str) -> Callable[[Path], object]:
+    """The beginning of an .npy file, which says what would follow."""
+    said = f"{{'descr': '<i8', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    start = b"\x93NUMPY\x01\x00" + len(said).to_bytes(2, "little") + said
+    return lambda file: file.write_bytes(start)
+
+
 def archive(file: Path) -> None:
     """An .npz archive under an .npy name."""
     with file.open("wb") as stream:
@@ -178,6 +186,9 @@ def archive(file: Path) -> None:
         ("row.csv", text("3,5,7\n"), "none is called 'index'"),
         ("typo.csv", text("1O\n3\n"), "line 1 of .*typo.csv: '1O'"),
         ("field.csv", text('"' + "x" * 200_000), "field.csv"),
+        ("glued.csv", text('index\n"5\n6"\n'), r"line 3 of .*glued.csv: '5\\n6'"),
+        ("open.csv", text('index,name\n3,"cat\n5,dog\n'), "open.csv is not valid CSV"),
+        ("quote.csv", text('index,name\n3,"cat\n5,dog\n6,"emu"\n'), "quote.csv is not valid CSV"),
         ("none.txt", text("# nobody\n"), "forgets no sample"),
         ("all.txt", text(" ".join(map(str, range(20)))), "no sample is left to retain"),
         ("none.npy", saved(np.array([], np.int64)), "forgets no sample"),
@@ -188,6 +199,10 @@ def archive(file: Path) -> None:
         ("pickled.npy", saved(np.array([{"a": 1}], object)), "pickled.npy cannot be read"),
         ("archive.npy", archive, "archive.npy"),
         ("junk.npy", text("1 2 3"), "junk.npy cannot be read"),
+        ("zip.npy", text("PK\x03\x04 and no more"), "zip.npy cannot be read"),
+        ("vast.npy", header("(10000000000000,)"), "vast.npy cannot be read"),
+        ("broken.npy", header("(3,"), "broken.npy cannot be read"),
+        ("times.npy", saved(np.array([1, 2], "m8[s]")), "times.npy holds timedelta64"),
         ("empty.npy", text(""), "empty.npy cannot be read"),
         ("bytes.txt", lambda file: file.write_bytes(b"\xff\xfe\xfa"), "bytes.txt cannot be read"),
         ("folder.txt", Path.mkdir, "folder.txt is a folder"),

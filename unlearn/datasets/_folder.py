@@ -16,6 +16,9 @@ from unlearn.seeds import generator
 # What Pillow's many readers raise on files that are cut off or not images at all.
 DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
 
+SIXTEEN_BIT = ("PNG", "PPM")
+"""Formats of which Pillow holds 16-bit images with 32 bits."""
+
 LAYOUT = "lay the images out as PATH/train/<class>/* and PATH/test/<class>/*"
 
 
@@ -96,6 +99,11 @@ def _decode(files: list[Path]) -> torch.Tensor:
 def _read(file: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     try:
         with Image.open(file) as image:
+            if image.mode == "F" or (image.mode == "I" and image.format not in SIXTEEN_BIT):
+                raise InputError(
+                    f"{file} has 32 bits per pixel, and nothing says which number is white",
+                    "save the images with 8 or 16 bits per channel",
+                )
             if image.mode.startswith("I"):  # 16-bit grey, which convert("L") would clip at 255
                 deep = np.asarray(image, dtype=np.float64)
                 return (deep * (255 / 65535)).round().clip(0, 255).astype(np.uint8)

@@ -1,6 +1,6 @@
 """What every method asks of its knobs, in the same words. Types are not looked at."""
 
-import math
+import sys
 from collections.abc import Container
 
 UNDER_ONE = ("pruning_rate", "momentum")
@@ -20,7 +20,7 @@ def check_knobs(config: object, positive: Container[str], signed: Container[str]
     for name, value in vars(config).items():
         if value is None:
             continue
-        if not math.isfinite(value):
+        if not abs(value) <= sys.float_info.max:  # true of NaN as well
             raise ValueError(f"{name} must be finite")
         if name in positive and value <= 0:
             raise ValueError(f"{name} must be positive")

@@ -162,7 +162,7 @@ def _try_out(factory: ModelFactory, images: Tensor) -> None:
     """
     name = factory.name
     try:
-        model, again = factory(0, CPU), factory(0, CPU)
+        model, again, other = (factory(seed, CPU) for seed in (0, 0, 1))
         with torch.no_grad(), seeded_globals(0, CPU):
             answers = [model.train()(to_unit(images)), model.eval()(to_unit(images))]
     except InputError:
@@ -181,7 +181,7 @@ def _try_out(factory: ModelFactory, images: Tensor) -> None:
                 f"{name} answers two images with {shape}, not with 2×{factory.classes} logits",
                 "make it return one logit per class, in training and in evaluation",
             )
-    reason = _unusable(model, again)
+    reason = _unusable(model, again) or _unsteady(model, other, images)
     if reason is not None:
         raise InputError(f"{name} {reason}", "change it, or use another model")
 
@@ -205,4 +205,21 @@ def _unusable(model: nn.Module, again: nn.Module) -> str | None:
     computed = sorted(prune(model, 0.0).keys() - parameters)
     if computed:
         return f"computes {computed[0]} from other parameters, so that it cannot be pruned"
+    return None
+
+
+@torch.no_grad()
+def _unsteady(model: nn.Module, other: nn.Module, images: Tensor) -> str | None:
+    """Why a model's state dict does not decide its answers in evaluation, to follow its name.
+
+    Args:
+        other: made from another seed; it gets the model's state.
+    """
+    other.load_state_dict(model.state_dict())
+    with seeded_globals(0, CPU):
+        first, second, others = (net.eval()(to_unit(images)) for net in (model, model, other))
+    if not torch.allclose(first, second, equal_nan=True):
+        return "answers at random in evaluation: dropout has to be told of `self.training`"
+    if not torch.allclose(first, others, equal_nan=True):
+        return "keeps something random out of its state dict: make it a parameter or buffer of it"
     return None

@@ -47,7 +47,7 @@ def own_model(factory: Callable[[int], object], name: str, folder: str, classes:
     try:
         with _first_on_path(_home(name.rpartition(":")[0], folder)):
             model = factory(classes)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(
             f"{name} fails when called with {classes}: {in_one_line(error)}", "correct it"
         ) from error
@@ -68,7 +68,7 @@ def source_fingerprint(name: str, folder: str) -> str:
     return hashlib.sha256(_read(Path(str(file)))).hexdigest()
 
 
-def in_one_line(error: Exception) -> str:
+def in_one_line(error: BaseException) -> str:
     """An exception's type and the first line of what it says."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
@@ -87,7 +87,7 @@ def _module(source: str, folder: str) -> ModuleType:
             module = importlib.import_module(source)
     except InputError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script ends the program if nothing stops it
         raise InputError(f"{source} cannot be imported: {in_one_line(error)}", REMEDY) from error
     file = module.__file__
     if file is None:

@@ -75,6 +75,21 @@ def test_sixteen_bit_grey_is_scaled_to_eight(folder: Path) -> None:
     assert np.array_equal(images[0, 0].numpy(), np.rint(deep / 257))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.int32])
+def test_images_of_32_bits_are_refused(folder: Path, dtype: type[np.generic]) -> None:
+    Image.fromarray(np.ones((8, 8), dtype)).save(folder / "train/cat/m.tiff")
+    with pytest.raises(InputError, match=r"train/cat/m\.tiff has 32 bits per pixel"):
+        loaded(folder)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff", ".pgm", ".jp2"])
+def test_sixteen_bit_images_are_read_from_every_format(folder: Path, suffix: str) -> None:
+    (folder / "train/cat/m.png").unlink()
+    deep = np.full((8, 8), 50 * 257, np.uint16)
+    Image.fromarray(deep).save(folder / f"train/cat/m{suffix}")
+    assert (loaded(folder).train.images[0] == 50).all()
+
+
 def test_palette_images_show_their_colours(folder: Path) -> None:
     image = Image.new("P", (8, 8), 1)
     image.putpalette([*RED, *GREEN])

@@ -137,6 +137,39 @@ def extra(classes):
     return Extra(nn.Flatten(), nn.Linear(192, classes))
 
 
+class Noisy(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.inner = plain(classes)
+
+    def forward(self, images):
+        return self.inner(nn.functional.dropout(images, 0.5))
+
+
+class Hidden(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.inner = plain(classes)
+        self.register_buffer("directions", torch.randn(192, 192), persistent=False)
+
+    def forward(self, images):
+        return self.inner(images.flatten(1) @ self.directions)
+
+
+class HiddenFromTorch(Hidden):
+    def __init__(self, classes):
+        super().__init__(classes)
+        self.directions = None
+        self.mine = [torch.randn(192, 192)]
+
+    def forward(self, images):
+        return self.inner(images.flatten(1) @ self.mine[0])
+
+
+def leaves(classes):
+    raise SystemExit("enough")
+
+
 number = 7
 """
 
@@ -261,6 +294,10 @@ print(sum(p.double().sum().item() for p in model.parameters()))
         ("nets:lazy", "cannot be used .*uninitialized parameter"),
         ("nets:computed", r"computes 1\.1\.weight from other parameters"),
         ("nets:extra", "keeps something in its state dict"),
+        ("nets:Noisy", "answers at random in evaluation"),
+        ("nets:Hidden", "keeps something random out of its state dict"),
+        ("nets:HiddenFromTorch", "keeps something random out of its state dict"),
+        ("nets:leaves", "nets:leaves fails when called with 5: SystemExit: enough"),
     ],
 )
 def test_what_is_wrong_with_a_model_is_said_in_one_line(
@@ -272,7 +309,7 @@ def test_what_is_wrong_with_a_model_is_said_in_one_line(
 
 
 @pytest.mark.parametrize("source", ["broken", "broken.py"])
-@pytest.mark.parametrize("content", ["def (:", "import nowhere", "1 / 0"])
+@pytest.mark.parametrize("content", ["def (:", "import nowhere", "1 / 0", "raise SystemExit(0)"])
 def test_a_module_that_cannot_be_imported_is_named_every_time(
     source: str, content: str, folder: Path
 ) -> None:
