@@ -90,10 +90,11 @@ def _decode(files: list[Path]) -> torch.Tensor:
                 f"{file} is {array.shape[1]}×{array.shape[0]} but {files[0]} is {width}×{height}",
                 "resize the images to one size",
             )
-    if any(array.ndim == 3 for array in arrays):
-        arrays = [a if a.ndim == 3 else np.repeat(a[..., None], 3, axis=2) for a in arrays]
-        return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).contiguous()
-    return torch.from_numpy(np.stack(arrays)).unsqueeze(1)
+    channels = 3 if any(array.ndim == 3 for array in arrays) else 1
+    images = np.empty((len(arrays), channels, height, width), np.uint8)
+    for image, array in zip(images, arrays, strict=True):
+        image[:] = array.transpose(2, 0, 1) if array.ndim == 3 else array  # grey: each channel
+    return torch.from_numpy(images)
 
 
 def _read(file: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

@@ -140,9 +140,11 @@ class ModelFactory:
 
 
 def _statistics(images: Tensor) -> Normalisation:
-    std, mean = torch.std_mean(to_unit(images), dim=(0, 2, 3))
-    std = std.clamp_min(1e-3)  # a constant channel must not divide by zero
-    return Normalisation(tuple(mean.tolist()), tuple(std.tolist()))
+    # Channel by channel: as floats, all images would take four times their memory.
+    channels = [torch.std_mean(to_unit(channel)) for channel in images.unbind(dim=1)]
+    # A constant channel must not divide by zero.
+    std = tuple(float(deviation.clamp_min(1e-3)) for deviation, _ in channels)
+    return Normalisation(tuple(float(mean) for _, mean in channels), std)
 
 
 def _check_size(name: str, images: Tensor) -> None:
