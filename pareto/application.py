@@ -23,7 +23,7 @@ from pareto.evidence import (
     file_sha256,
     plain_words,
 )
-from pareto.experiment import Arm, configure
+from pareto.experiment import Arm, configure, refuse_long_proxies
 from pareto.material import Material
 from pareto.preparation import original_figures, original_weights
 from pareto.trial import environment
@@ -90,6 +90,7 @@ def apply_request(
         TrialFails: the method leads to a model without finite answers.
     """
     use_one_thread()
+    refuse_long_proxies(definition, [arm])
     given = None if definition.original is None else Path(definition.original).resolve()
     given_sha256 = None if given is None else file_sha256(given)
     index_file_sha256 = file_sha256(index_file)

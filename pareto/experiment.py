@@ -132,7 +132,7 @@ def run_experiment(
     settings = settings or EngineSettings()
     settings.check(RUNTIME)
     Place(workspace).check()
-    _refuse_long_proxies(definition, arms)
+    refuse_long_proxies(definition, arms)
     material = Material.load(definition)
     ledger = _open_ledger(
         material, kind, storages.connect(storage, writable=True, announce=announce)
@@ -167,7 +167,12 @@ def run_experiment(
     return _read(ledger, arms, repeats, interrupted)
 
 
-def _refuse_long_proxies(definition: Definition, arms: Sequence[Arm]) -> None:
+def refuse_long_proxies(definition: Definition, arms: Sequence[Arm]) -> None:
+    """Make sure that no proxy is trained for longer than θ_o's recipe goes on.
+
+    Raises:
+        InputError: one is.
+    """
     delta, epochs = max(arm.config.get("delta", 0) for arm in arms), definition.recipe.epochs
     if delta > epochs:
         raise InputError(
@@ -201,6 +206,7 @@ def _prepare(
     """Make what the runs of a repeat share; what they are measured by is decided once."""
     work = partial(_prepare_on, material, kind, place)
     prepared = engine.call(work, announce, material.models_to_train)
+    ledger.refuse_change()
     key = _note_key(material.repeat)
     if ledger.note(key) is None:
         figures = {

@@ -46,13 +46,15 @@ def lay(
         place: of the workspace; has to be the same on every machine that shares it.
 
     Raises:
-        InputError: nothing can be kept at that place.
+        InputError: nothing can be kept at that place, the models cannot be trained, or the study
+            has become another one in the meantime.
         EngineError: the engine does not work.
     """
     known = {key: ledger.note(key) for key in NOTES}
     # Ray's processes have working folders of their own.
     work = partial(_lay, known, material, absolute(place))
     prepared, notes = engine.call(work, announce, material.models_to_train)
+    ledger.refuse_change()
     for key, note in notes.items():
         if ledger.note(key) is None:
             ledger.set_note(key, note)

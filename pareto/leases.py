@@ -34,7 +34,7 @@ class Driver:
 
     Attributes:
         host: names the machine's process table: process numbers compare only within it.
-        pid, started: the process, and when it started (Unix time), as numbers are used again.
+        pid, started: the process, and when it started, as numbers are used again; see `_start`.
         id: tells drivers within one process apart.
     """
 
@@ -46,7 +46,7 @@ class Driver:
     @classmethod
     def this_process(cls) -> "Driver":
         pid = os.getpid()
-        return cls(_process_table(), pid, psutil.Process(pid).create_time())
+        return cls(_process_table(), pid, _start(pid))
 
     def lease(self) -> dict[str, Any]:
         """A freshly signed lease, as JSON can hold it."""
@@ -126,12 +126,24 @@ class LeaseWatch:
 
 def _is_alive(pid: int, started: float) -> bool:
     try:
-        process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
+        if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
             return False
-        return bool(abs(process.create_time() - started) < 1.0)
-    except psutil.NoSuchProcess:
+        return abs(_start(pid) - started) < 1.0
+    except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
         return False
+
+
+def _start(pid: int) -> float:
+    """When a process started: in ticks since the machine did, as Linux counts them.
+
+    Elsewhere it is Unix time. On Linux that would change with every correction of the clock, and
+    live drivers would seem to be other processes.
+    """
+    if not Path("/proc/self/stat").exists():
+        return float(psutil.Process(pid).create_time())
+    # The second field is the program's name, in brackets, and may hold anything.
+    after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return float(after_name[19])
 
 
 def _process_table() -> str:

@@ -121,6 +121,7 @@ class Ledger:
         self._watch = LeaseWatch(self._driver)
         self._mine: dict[int, _Mine] = {}
         self._last_look: tuple[float, list[FrozenTrial]] | None = None
+        self._opened_as: Mapping[str, Any] | None = None
 
     @classmethod
     def open(
@@ -133,6 +134,9 @@ class Ledger:
     ) -> "Ledger":
         """Open the study that the definition names, creating it if there is none.
 
+        Until something is prepared for it, it may become the study of another definition: of two
+        drivers that begin it with different ones, the later has it; see `refuse_change`.
+
         Raises:
             StudyMismatch: the study was made with another identity; the differing fields are named.
         """
@@ -140,18 +144,18 @@ class Ledger:
         with suppress(optuna.exceptions.DuplicatedStudyError):
             optuna.create_study(study_name=name, storage=storage, directions=list(DIRECTIONS))
         ledger = cls(storage, name, distributions, sampler)
+        ledger._opened_as = dict(identity)
         stored = ledger.note("identity")
         if stored is None:
-            seems_foreign = bool(
-                ledger._frozen() or len(ledger._study.directions) != len(DIRECTIONS)
-            )
+            directions = [direction.name.lower() for direction in ledger._study.directions]
+            seems_foreign = bool(ledger._frozen() or directions != list(DIRECTIONS))
             stored = ledger.note("identity")  # which another driver may just have written
             if seems_foreign and stored is None:
                 raise StudyMismatch(
                     f"the study {name!r} in this storage was not made by pareto-search",
                     "use another storage",
                 )
-        if stored is None:
+        if stored is None or not ledger._is_begun():
             ledger.set_note("definition", dict(definition))
             ledger.set_note("identity", dict(identity))
         else:
@@ -192,6 +196,16 @@ class Ledger:
                 f"{way_back}, or use another --storage",
             )
 
+    def refuse_change(self) -> None:
+        """Make sure that this study is still the one that was opened; to be called before anything
+        is written of what was prepared for it.
+
+        Raises:
+            StudyMismatch: another driver has begun it as the study of another definition.
+        """
+        if self._opened_as is not None:
+            self.refuse_difference(self._opened_as)
+
     def trials(self) -> list[Trial]:
         """All trials by number; what others did in the last `LOOK_SECONDS` may be missing."""
         return [_trial(frozen) for frozen in self._recent()]
@@ -210,11 +224,19 @@ class Ledger:
 
         Two drivers may take one each where only one was left. Both look again once theirs is
         entered in the storage, so at least one of them sees the other, and puts its own back.
+
+        Returns:
+            None, too, if another driver took the trial over before it was whole, as this process
+            was stopped for so long.
         """
         counts = self.counts()
         if counts.complete + counts.running >= budget:
             return None
-        trial = self._study.ask(self._distributions)
+        try:
+            trial = self._study.ask(self._distributions)
+        except optuna.exceptions.UpdateFinishedTrialError:
+            self._last_look = None
+            return None
         number, trial_id = trial.number, trial._trial_id
         self._mine[number] = _Mine(trial_id, trial.params, trial.user_attrs.get("attempt", 1))
         ticket = Ticket(number, dict(trial.params), derive_seed(study_seed, "trial", number))
@@ -230,9 +252,11 @@ class Ledger:
             self.fail(ticket, Failure("not begun", lost=True))
             return
         trial_id = self._mine.pop(ticket.number).trial_id
-        self._storage.set_trial_user_attr(trial_id, "lease", None)
-        self._storage.set_trial_state_values(trial_id, TrialState.WAITING)
         self._last_look = None
+        # It may have been taken over in the meantime: then it is somebody else's already.
+        with suppress(optuna.exceptions.UpdateFinishedTrialError):
+            self._storage.set_trial_user_attr(trial_id, "lease", None)
+            self._storage.set_trial_state_values(trial_id, TrialState.WAITING)
 
     def start(self, cell: Mapping[str, Any], seed: int) -> Ticket:
         """Begin a trial of an experiment, which nobody has to propose.
@@ -272,13 +296,13 @@ class Ledger:
             with suppress(optuna.exceptions.UpdateFinishedTrialError):
                 self._sign(mine.trial_id)
 
-    def take_over_lost(self) -> tuple[int, int]:
+    def take_over_lost(self) -> tuple[int, set[int]]:
         """Fail the trials whose driver is gone, and queue their parameters again.
 
         Returns:
-            How many were taken over, and of how many others it takes time to tell.
+            How many were taken over, and of which others it takes time to tell, by number.
         """
-        taken = undecided = 0
+        taken, undecided = 0, set[int]()
         running = [frozen for frozen in self._frozen() if frozen.state == TrialState.RUNNING]
         self._watch.forget_all_but({frozen.number for frozen in running})
         for frozen in running:
@@ -286,7 +310,7 @@ class Ledger:
                 continue
             lost = self._watch.is_lost(frozen.number, frozen.user_attrs.get("lease"))
             if lost is None:
-                undecided += 1
+                undecided.add(frozen.number)
             elif lost:
                 reason = {"reason": "its driver died or was killed", "lost": True}
                 if self._finish(frozen._trial_id, reason):
@@ -294,6 +318,10 @@ class Ledger:
                     attempt = frozen.user_attrs.get("attempt", 1)
                     self._queue_again(frozen.number, frozen.params, attempt)
         return taken, undecided
+
+    def _is_begun(self) -> bool:
+        """Whether anything was prepared for the study; if not, its models may not be trainable."""
+        return bool(self._study.user_attrs.keys() - {"definition", "identity"} or self._frozen())
 
     def _sign(self, trial_id: int) -> None:
         self._storage.set_trial_user_attr(trial_id, "lease", self._driver.lease())

@@ -1,5 +1,6 @@
 """Folders to keep files in: on this machine, or at any URL that fsspec has a driver for."""
 
+import os
 import re
 import uuid
 from collections.abc import Iterator
@@ -16,8 +17,8 @@ from unlearn.errors import InputError
 
 
 def absolute(url: str) -> str:
-    """A place by a name that means the same in every working folder."""
-    return url if "://" in url else str(Path(url).absolute())
+    """A place by a name that means the same in every working folder; `~` is the user's home."""
+    return url if "://" in url else os.path.abspath(os.path.expanduser(url))
 
 
 class Place:

@@ -134,14 +134,14 @@ def original_figures(
     """Of θ_o, with a warning if it was given and does not seem to belong to the data.
 
     Raises:
-        InputError: θ_o was given and has no finite answers.
+        InputError: θ_o has no finite answers.
     """
     attack, file = material.definition.objectives.attack, material.definition.original
     try:
         figures = evaluate(problem.original, sets, attack)
     except FloatingPointError:
         if file is None:
-            raise
+            raise _diverged("the original model") from None
         raise InputError(
             f"the model of {file} gives answers that are not finite",
             "check the normalisation, and the weights",
@@ -193,7 +193,10 @@ class _Builder:
         for run in range(section.retrainings):
             model = problem.build(0, problem.device)
             model.load_state_dict(self.models[Training(run)].tensors)
-            runs.append(evaluate(model.eval(), sets, section.attack))
+            try:
+                runs.append(evaluate(model.eval(), sets, section.attack))
+            except FloatingPointError:
+                raise _diverged(f"the retrained model {run + 1}") from None
         cost = self.workspace.get("retraining", lambda: self._cost_of_retraining(problem))
         return Reference(tuple(runs), float(cost.notes["seconds"]))
 
@@ -268,6 +271,13 @@ class _Builder:
         states, costs = proxy_snapshots(problem, longest, seed, Stopwatch(self.device))
         tensors = {f"{k}/{name}": t for k, state in enumerate(states) for name, t in state.items()}
         return Artifact(tensors, {"training": [asdict(cost) for cost in costs]})
+
+
+def _diverged(model: str) -> InputError:
+    return InputError(
+        f"{model} gives answers that are not finite after its training",
+        "change the definition's recipe, most likely to a lower learning_rate",
+    )
 
 
 def _has_proxies(material: Material) -> bool:

@@ -9,6 +9,7 @@ The grammar, parsed here and never evaluated as code:
 """
 
 import difflib
+import math
 import operator
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -29,7 +30,9 @@ _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
 }
 LONGEST = 500
-"""Characters in a requirement; it also bounds how deep brackets nest."""
+"""Characters in a requirement."""
+DEEPEST = 50
+"""Brackets, and signs, within each other."""
 _REMEDY = 'write it like "frm >= 0.85" or "rte <= 0.1 * retrain_rte"'
 
 
@@ -86,6 +89,7 @@ class _Parser:
         self._names: set[str] = set()
         self._tokens = self._split()
         self._next = 0
+        self._depth = 0
 
     def requirement(self) -> Requirement:
         left = self._sum()
@@ -140,19 +144,29 @@ class _Parser:
         if token is None:
             raise self._error("ends too early")
         if token == "-":
-            inner = self._factor()
+            inner = self._within(self._factor)
             return lambda figures: -inner(figures)
         if token == "(":
-            inner = self._sum()
+            inner = self._within(self._sum)
             if self._take() != ")":
                 raise self._error("lacks a closing bracket")
             return inner
         if token[0].isdigit() or token[0] == ".":
             number = float(token)
+            if not math.isfinite(number):
+                raise self._error(f"has the number {token}, which is too large")
             return lambda _figures: number
         if not (token[0].isalpha() or token[0] == "_"):
             raise self._error(f"has {token!r} where a figure or a number should stand")
         return self._figure(token)
+
+    def _within(self, part: Callable[[], _Term]) -> _Term:
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise self._error(f"is nested more than {DEEPEST} deep")
+        term = part()
+        self._depth -= 1
+        return term
 
     def _figure(self, name: str) -> _Term:
         name = name.lower()

@@ -68,7 +68,7 @@ def search(
         workspace: folder, or fsspec URL, for what is computed once per study.
 
     Raises:
-        InputError: something given is wrong; nothing was written.
+        InputError: something given is wrong; no trial was made.
         EngineError: the engine does not work.
         StorageError: the storage does not work any more.
         OnlyFailures: `max_failures` trials failed one after the other.

@@ -23,6 +23,7 @@ Z_BOUNDS = ("forget_z1", "forget_z2", "retain_z1", "retain_z2")
 MIN_LEVELS = 3
 """Of fewer, a rank correlation says nothing."""
 PERMUTATIONS = 9_999
+MOST_LEVELS = 1_000
 LEVELS_REMEDY = "give NAME=A,B,C or NAME=LOW:HIGH:COUNT, such as alpha=0,2,5 or keep=0.05:0.9:6"
 
 
@@ -129,6 +130,8 @@ def parse_levels(text: str) -> Levels:
         if ":" in values:
             low, high, count = values.split(":")
             ends = _number(low), _number(high)
+            if int(count) > MOST_LEVELS:
+                raise InputError(f"{text!r} gives {count} values", LEVELS_REMEDY)
             spaced = np.linspace(*ends, int(count)).round(12).tolist()
             whole = all(isinstance(end, int) for end in ends)
             parsed = [int(v) if whole and v == int(v) else v for v in spaced]
@@ -300,7 +303,7 @@ def _arm(definition: Definition, params: Mapping[str, Any]) -> Arm:
         raise InputError(describe_error(error), f"give {method.name} another value") from None
     if share is None:
         return Arm(method.name, config)
-    if not 0 <= share <= 1:
+    if not (isinstance(share, int | float) and 0 <= share <= 1):
         raise InputError(f"{KEEP} is {share}, which is no share", "give a share from 0 to 1")
     others = {name: value for name, value in config.items() if name not in Z_BOUNDS}
     return Arm(method.name, others | {KEEP: float(share)})

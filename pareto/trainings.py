@@ -19,6 +19,8 @@ from pareto.material import Material
 from pareto.outcome import Failure
 from pareto.workspace import Artifact, Workspace
 from unlearn.checkpoint import on_cpu
+from unlearn.errors import InputError
+from unlearn.models import in_one_line
 from unlearn.seeds import derive_seed
 from unlearn.training import train_from_scratch
 
@@ -55,7 +57,8 @@ def trained(
     done.
 
     Raises:
-        InputError: the workspace cannot be read or written.
+        InputError: the workspace cannot be read or written, or the user's own model cannot be
+            trained.
         EngineError: workers die of it, or lack memory.
     """
     models: dict[Training, Artifact] = {}
@@ -87,6 +90,7 @@ class _Missing:
         Args:
             models: gets those that are trained.
         """
+        self._material = material
         self._retrainings = material.definition.objectives.retrainings
         self._missing = missing
         self._models = models
@@ -123,7 +127,12 @@ class _Missing:
         elif isinstance(result, torch.OutOfMemoryError):
             raise EngineError(f"training failed: {result}", REMEDY)
         elif isinstance(result, Exception):
-            raise result
+            if self._material.factory.source_fingerprint() is None:
+                raise result
+            raise InputError(  # the model's code is the user's
+                f"training {self._material.factory.name} failed: {in_one_line(result)}",
+                "correct it, or use another model",
+            ) from result
         else:
             self._missing.appendleft(training)
             self._deaths += result != INTERRUPTED

@@ -72,9 +72,11 @@ class TrialFeed:
         self._ledger.put_back(ticket)
 
     def settle(self) -> None:
-        """See to it that no trial of a dead driver is left running."""
-        while self._ledger.take_over_lost()[1]:
+        """See to it that no trial of a dead driver is left running, of those that run by now."""
+        waiting = self._ledger.take_over_lost()[1]
+        while waiting:
             time.sleep(LOOK_AROUND_SECONDS / 4)
+            waiting &= self._ledger.take_over_lost()[1]
 
     def raise_if_only_failures(self, remedy: str) -> None:
         if len(self._reasons) >= self._max_failures:

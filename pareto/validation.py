@@ -14,7 +14,7 @@ from typing import Any
 from pareto import groundwork, storages
 from pareto.devices import choose_devices
 from pareto.engines import Announce, SerialEngine
-from pareto.errors import TrialFails
+from pareto.errors import StorageError, TrialFails
 from pareto.front import OBJECTIVES
 from pareto.ledger import Ledger
 from pareto.material import Material
@@ -92,7 +92,7 @@ def validate(
 ) -> Validation:
     """Run a complete trial again: once as it was, and `repeats` times afresh on the report half.
 
-    The result is kept in the study as the note `validation-<number>`.
+    The result is kept in the study as the note `validation-<number>`, if the storage takes it.
 
     Args:
         data_dir: where data sets are looked for; default: where the study found them.
@@ -128,7 +128,10 @@ def validate(
     validation = Validation(
         number, trial.metrics, replayed, tuple(runs), retrained, reference.ceiling
     )
-    ledger.set_note(f"validation-{number}", validation.as_dict())
+    try:
+        ledger.set_note(f"validation-{number}", validation.as_dict())
+    except StorageError as error:
+        announce(f"what came of it is not kept: {error.problem}")
     return validation
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from pareto.cli.options import (
     data_dir_option,
@@ -115,6 +116,9 @@ def apply(
             "it takes one configuration" + ("" if any(ways) else ", and none is named"),
             "give --trial, or --params, or requirements (--require, --policy)",
         )
+    source = click.get_current_context().get_parameter_source("prefer")
+    if not ways[2] and source is not ParameterSource.DEFAULT:
+        raise InputError("--prefer decides between trials, and one is named", "leave it out")
     place = choose_devices(device)[0]
     try:
         if params is not None:

@@ -1,6 +1,7 @@
 """The program: finds the command, and turns every ending into an exit code."""
 
 import atexit
+import errno
 import gc
 import os
 import sys
@@ -64,6 +65,9 @@ for command in (search, list_studies, show, pick, validate, apply, compare, swee
 def main() -> NoReturn:
     """Run the program; a user's mistake ends it with two lines and exit code 2."""
     atexit.register(gc.freeze)  # what is left then goes with the process, without a last look at it
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed, as by `>&-`
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - for as long as the program runs
     try:
         with cli.make_context("pareto-search", sys.argv[1:]) as context:
             code: Any = cli.invoke(context)
@@ -87,9 +91,20 @@ def main() -> NoReturn:
         _complain("interrupted; all complete trials are kept", "run the same command to go on")
         code = INTERRUPTED
     except BrokenPipeError:  # the reader of our output, such as `head`, has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is buffered
+        _discard_output()
         code = 0
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _discard_output()
+        _complain(f"there is no room left to write to: {error}", "make room, and run it again")
+        code = 1
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _discard_output() -> None:
+    """Let go what is buffered, which nobody can take in."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(problem: str, remedy: str) -> None:

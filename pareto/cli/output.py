@@ -23,9 +23,16 @@ class _ResultConsole(Console):
         raise BrokenPipeError
 
 
-_unbounded_console = _ResultConsole(width=1000)
+class _MessageConsole(Console):
+    """Falls silent when the reader of its messages has gone: what they tell of goes on."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+
+
+_unbounded_console = _ResultConsole(width=1000, height=1000)  # both, or a dumb terminal has neither
 result_console = _ResultConsole() if sys.stdout.isatty() else _unbounded_console
-message_console = Console(stderr=True)
+message_console = _MessageConsole(stderr=True)
 
 
 def print_json(content: Mapping[str, Any] | Sequence[Any]) -> None:
@@ -52,7 +59,7 @@ def figure_cells(metrics: Mapping[str, float]) -> list[str]:
 
 def plain_table(title: str) -> Table:
     """A table without side lines, as wide as its content."""
-    return Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    return Table(title=Text(title), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
 
 
 def front_table(study: Study) -> Table:

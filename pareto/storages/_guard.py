@@ -94,13 +94,15 @@ class _Watch:
 
 def trouble_with_place(error: BaseException) -> str | None:
     """In one line, what an exception says of the place that a storage lies at: that it cannot be
-    reached, written, or is full. None if it says anything else."""
-    from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+    reached, written, or is full or damaged. None if it says anything else."""
+    from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
 
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, OperationalError | InterfaceError) or (
-            isinstance(cause, DBAPIError) and cause.connection_invalidated
+        if (
+            isinstance(cause, OperationalError | InterfaceError)
+            or (isinstance(cause, DBAPIError) and cause.connection_invalidated)
+            or type(cause) is DatabaseError  # SQLite's, of a file that is damaged
         ):
             return first_line(cause)
         if isinstance(cause, OSError):

@@ -51,7 +51,7 @@ class JournalBackend:
                 pass
         try:
             return JournalStorage(JournalFile(self._file))
-        except (ValueError, KeyError, AssertionError) as error:
+        except (ValueError, KeyError, TypeError, AssertionError) as error:
             raise InputError(
                 f"the journal {self.shown} is damaged: {str(error).splitlines()[0]}",
                 "restore it from a backup, or use another file",

@@ -108,9 +108,17 @@ def _usable_file(url: str, name: str) -> Path:
     if not name or name == ":memory:" or "?" in name:
         raise _no_url(url)
     file = Path(name)
-    if file.is_dir():
+    try:
+        is_folder, has_folder = file.is_dir(), file.parent.is_dir()
+        file.exists()  # which no name that is too long gets over
+    except OSError as error:
+        raise InputError(
+            f"the storage {file} cannot be opened: {error.strerror}",
+            "check its folder and its name",
+        ) from None
+    if is_folder:
         raise InputError(f"the storage {file} is a folder", REMEDY)
-    if not file.parent.is_dir():
+    if not has_folder:
         raise InputError(f"the storage's folder {file.parent} does not exist", "create it first")
     return file
 

@@ -1,11 +1,13 @@
 """Studies in an SQLite file: for any number of processes on one machine."""
 
+import os
 import sqlite3
 import tempfile
 import weakref
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from pareto.storages._files import clock_of_folder
 from pareto.storages._schema import holds_studies
@@ -44,7 +46,7 @@ class SqliteBackend:
         folder = self._file.parent
         with tempfile.TemporaryDirectory(dir=folder, prefix=f".{self._file.name}-") as drafts:
             draft = Path(drafts) / "draft.db"
-            storage = optuna.storages.RDBStorage(f"sqlite:///{draft}")
+            storage = optuna.storages.RDBStorage(_for_optuna(f"sqlite:///{draft}"))
             storage.engine.dispose()
             with closing(sqlite3.connect(draft)) as connection:
                 connection.execute("pragma journal_mode = wal")  # a lasting property of the file
@@ -62,13 +64,16 @@ class SqliteBackend:
 
         from pareto.storages._database import DatabaseStorage
 
-        storage = DatabaseStorage(
-            f"sqlite:///{self._file}", {"connect_args": {"timeout": BUSY_SECONDS}}
-        )
+        url = self._url(writable=writable)
+        storage = DatabaseStorage(_for_optuna(url), {"connect_args": {"timeout": BUSY_SECONDS}})
         if writable:
             _lock_on_begin(storage.engine)
-            with storage.engine.begin():  # fails here, and not in mid-search, if it is read-only
-                pass
+            # Fails here, and not in mid-search, if it is read-only.
+            with storage.engine.connect() as connection, connection.begin() as transaction:
+                connection.exec_driver_sql(
+                    "update version_info set schema_version = schema_version"
+                )
+                transaction.rollback()
         cached = optuna.storages._CachedStorage(storage)
         weakref.finalize(cached, storage.engine.dispose)  # connections end with it
         return cached
@@ -76,9 +81,24 @@ class SqliteBackend:
     def _engine(self) -> "Engine":
         import sqlalchemy
 
-        return sqlalchemy.create_engine(
-            f"sqlite:///{self._file}", connect_args={"timeout": BUSY_SECONDS}
-        )
+        url = self._url(writable=False)
+        return sqlalchemy.create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+
+    def _url(self, *, writable: bool) -> str:
+        """Of the file, for SQLAlchemy.
+
+        SQLite keeps files of its own beside one that is in use, even by readers. Where it may not,
+        and nobody writes, it reads the file as one that never changes.
+        """
+        folder, notes = self._file.parent, self._file.with_name(f"{self._file.name}-wal")
+        if writable or os.access(folder, os.W_OK) or notes.exists():
+            return f"sqlite:///{self._file}"
+        return f"sqlite:///file:{quote(str(self._file.absolute()))}?immutable=1&uri=true"
+
+
+def _for_optuna(url: str) -> str:
+    """Optuna fills in what stands in braces."""
+    return url.replace("{", "{{").replace("}", "}}")
 
 
 def _lock_on_begin(engine: "Engine") -> None:

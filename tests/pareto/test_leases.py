@@ -33,10 +33,12 @@ def elsewhere() -> Driver:
 
 def ended_process() -> Driver:
     """A driver on this machine that is over."""
-    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    driver = replace(
-        Driver.this_process(), pid=process.pid, started=psutil.Process(process.pid).create_time()
-    )
+    code = "from pareto.leases import Driver; print(Driver.this_process().started); input()"
+    pipe = subprocess.PIPE
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe)
+    assert process.stdout is not None
+    started = float(process.stdout.readline())
+    driver = replace(Driver.this_process(), pid=process.pid, started=started)
     process.kill()
     process.communicate()
     return driver
@@ -45,7 +47,16 @@ def ended_process() -> Driver:
 def test_a_lease_names_this_process() -> None:
     lease = Driver.this_process().lease()
     assert lease["pid"] == os.getpid()
-    assert lease["started"] == psutil.Process().create_time()
+    started = lease["started"] / os.sysconf("SC_CLK_TCK") + psutil.boot_time()
+    assert started == pytest.approx(psutil.Process().create_time(), abs=1.0)
+
+
+def test_a_correction_of_the_clock_makes_no_other_process(
+    watch: LeaseWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease, true_time = Driver.this_process().lease(), psutil.Process.create_time
+    monkeypatch.setattr(psutil.Process, "create_time", lambda process: true_time(process) + 60)
+    assert watch.is_lost(0, lease) is None
 
 
 def test_each_signature_has_a_new_beat() -> None:

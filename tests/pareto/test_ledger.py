@@ -46,7 +46,7 @@ def test_opening_with_the_same_identity_goes_on(memory: BaseStorage, ledger: Led
 
 
 def test_opening_with_another_identity_lists_the_fields_that_differ(memory: BaseStorage) -> None:
-    open_ledger(memory, model="small-cnn", epochs=3)
+    run(open_ledger(memory, model="small-cnn", epochs=3), 1)
     with pytest.raises(StudyMismatch) as caught:
         open_ledger(memory, model="resnet18", epochs=3, limit=5)
     assert "model is small-cnn there and resnet18 here" in caught.value.problem
@@ -56,13 +56,24 @@ def test_opening_with_another_identity_lists_the_fields_that_differ(memory: Base
 
 def test_opening_with_another_identity_changes_nothing(memory: BaseStorage) -> None:
     ledger = open_ledger(memory, epochs=3)
+    ledger.set_note("fingerprint", "of what was prepared")
     with pytest.raises(StudyMismatch):
         open_ledger(memory, epochs=4)
     assert ledger.note("identity") == {"seed": SEED, "epochs": 3}
 
 
+def test_a_study_for_which_nothing_was_prepared_may_become_another(memory: BaseStorage) -> None:
+    first, again = open_ledger(memory, epochs=3), open_ledger(memory, epochs=3)
+    second = open_ledger(memory, epochs=4)
+    second.refuse_change()
+    assert second.note("identity") == {"seed": SEED, "epochs": 4}
+    for late in (first, again):
+        with pytest.raises(StudyMismatch, match="epochs is 4 there and 3 here"):
+            late.refuse_change()
+
+
 def test_a_fingerprint_that_differs_alone_is_told(memory: BaseStorage) -> None:
-    open_ledger(memory, None, **{"data.sha256": "aaa"})
+    run(open_ledger(memory, None, **{"data.sha256": "aaa"}), 1)
     with pytest.raises(StudyMismatch, match=r"data\.sha256 is aaa there and bbb here"):
         open_ledger(memory, None, **{"data.sha256": "bbb"})
 
@@ -91,8 +102,11 @@ def test_a_driver_that_came_first_by_a_moment_is_no_other_program(
     assert open_ledger(memory).counts() == Counts(complete=0, failed=0, running=1)
 
 
-def test_an_empty_study_with_other_objectives_is_refused(memory: BaseStorage) -> None:
-    optuna.create_study(study_name="cheap", storage=memory, directions=["minimize"])
+@pytest.mark.parametrize("directions", [["minimize"], ["minimize"] * 3])
+def test_an_empty_study_with_other_objectives_is_refused(
+    directions: list[str], memory: BaseStorage
+) -> None:
+    optuna.create_study(study_name="cheap", storage=memory, directions=directions)
     with pytest.raises(StudyMismatch):
         open_ledger(memory)
 

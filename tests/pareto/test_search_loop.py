@@ -16,6 +16,19 @@ from tests.pareto.conftest import TRIALS, Tiny
 from tests.pareto.home import NAME, Home, tiny
 from unlearn.errors import InputError
 
+LARGE_BATCHES_FAIL = """
+from torch import nn
+
+
+class Net(nn.Sequential):
+    def __init__(self, classes):
+        super().__init__(nn.Flatten(), nn.Linear(64, classes))
+
+    def forward(self, images):
+        if self.training and len(images) > 8:
+            raise ValueError(f"{len(images)} are too many")
+        return super().forward(images)
+"""
 DIVERGING = tiny(method={"learning_rate": 1e30})
 
 
@@ -127,6 +140,25 @@ def test_measured_runtime_is_what_the_stopwatch_says(tiny_study: Tiny, tmp_path:
     study = search(definition, 2, workers=1, **elsewhere(tiny_study, tmp_path))
     for trial in study.complete():
         assert trial.metrics["rte"] == trial.metrics["stopwatch_seconds"] > 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_training_that_diverges_is_told_and_leaves_the_name_free(
+    tmp_path: Path, workers: int
+) -> None:
+    home = Home.new(tmp_path)
+    with pytest.raises(InputError, match="the original model gives answers that are not finite"):
+        home.search(1, tiny(recipe={"learning_rate": 1e30}), workers=workers)
+    home.search(1)
+    assert home.states() == ["COMPLETE"]
+
+
+def test_a_model_of_the_users_that_cannot_be_trained_is_told(tmp_path: Path) -> None:
+    home = Home.new(tmp_path)
+    (tmp_path / "net.py").write_text(LARGE_BATCHES_FAIL)
+    definition = tiny().model_copy(update={"model": f"{tmp_path}/net.py:Net"})
+    with pytest.raises(InputError, match=r"training .*net\.py:Net failed: ValueError: 120 are too"):
+        home.search(1, definition)
 
 
 def test_another_definition_of_the_same_name_is_refused(home: Home) -> None:

@@ -15,7 +15,9 @@ from optuna.trial import FrozenTrial, TrialState
 from pareto import leases, storages
 from pareto.ledger import MAX_ATTEMPTS, Ledger
 from pareto.outcome import Failure, Ticket
+from pareto.plans import BudgetPlan
 from pareto.samplers import StudySampler
+from pareto.trial_feed import TrialFeed
 from tests.pareto.cheap import (
     SEED,
     SPACE,
@@ -69,7 +71,7 @@ def test_a_live_drivers_trial_is_left_alone(memory: BaseStorage, ledger: Ledger)
 
 def test_a_drivers_own_trials_need_no_watching(ledger: Ledger) -> None:
     ask(ledger)
-    assert ledger.take_over_lost() == (0, 0)
+    assert ledger.take_over_lost() == (0, set())
 
 
 def ask_and_wait(url: str, tickets: "SimpleQueue[Ticket]") -> None:
@@ -96,7 +98,7 @@ def test_the_trial_of_a_killed_driver_is_taken_over_at_once(
 ) -> None:
     url, ticket = abandoned
     ledger = open_ledger(connect(url))
-    assert ledger.take_over_lost() == (1, 0)
+    assert ledger.take_over_lost() == (1, set())
     lost = ledger.trials()[0]
     assert (lost.state, lost.reason) == ("failed", "its driver died or was killed")
     assert ask(ledger).params == ticket.params
@@ -181,7 +183,62 @@ def test_a_put_back_trial_is_given_time_to_be_signed_again(
     ledger.take_over_lost()
     monkeypatch.setattr(leases, "UNSIGNED_SECONDS", 0.0)  # in the meantime it would have run out
     study.ask(SPACE)
-    assert ledger.take_over_lost() == (0, 1)
+    assert ledger.take_over_lost() == (0, {0})
+
+
+@pytest.mark.usefixtures("run_out")
+def test_a_trial_taken_over_is_not_put_back(memory: BaseStorage) -> None:
+    slow = move(open_ledger(memory), "elsewhere")
+    ticket = ask(slow)
+    look_twice(open_ledger(memory))
+    slow.put_back(ticket)
+    assert states(memory) == ["FAIL", "WAITING"]
+
+
+class StoppedSampler(StudySampler):
+    """A driver that is stopped while it thinks; in the meantime another takes its trial over."""
+
+    def __init__(self, other: Ledger) -> None:
+        super().__init__("random", SEED, [])
+        self._other = other
+
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        self._other._finish(trial._trial_id, {"reason": "its driver died", "lost": True})
+        return super().sample_independent(study, trial, param_name, param_distribution)
+
+
+def test_a_driver_whose_trial_is_taken_over_while_it_asks_goes_on(memory: BaseStorage) -> None:
+    other = open_ledger(memory)
+    stopped = open_ledger(memory, StoppedSampler(other))
+    assert stopped.ask(10, SEED) is None
+    stopped.renew_leases()
+    assert states(memory) == ["FAIL"]
+    assert ask(open_ledger(memory)).number == 1
+
+
+def test_whoever_settles_does_not_wait_for_trials_that_begin_later(memory: BaseStorage) -> None:
+    other, looks = move(open_ledger(memory), "elsewhere"), 0
+    ticket = ask(other)
+
+    class Busy(Ledger):
+        """While this one looks, the other driver ends a trial and begins the next."""
+
+        def take_over_lost(self) -> tuple[int, set[int]]:
+            nonlocal ticket, looks
+            looks += 1
+            other.complete(ticket, score(ticket.params))
+            ticket = ask(other)
+            return super().take_over_lost()
+
+    ledger = Busy(memory, "cheap", SPACE, sampler())
+    TrialFeed(ledger, BudgetPlan(ledger, 0, SEED), 1, lambda: None).settle()
+    assert looks == 2
 
 
 class SlowSampler(StudySampler):

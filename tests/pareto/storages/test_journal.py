@@ -75,10 +75,11 @@ def test_a_file_that_is_no_journal_is_refused_and_kept(file: Path, url: str, con
     assert file.read_text() == content
 
 
-def test_a_journal_damaged_in_the_middle_is_refused(file: Path, url: str) -> None:
+@pytest.mark.parametrize("damage", [b"garbage\n", b"[]\n", b"3\n"])
+def test_a_journal_damaged_in_the_middle_is_refused(file: Path, url: str, damage: bytes) -> None:
     run(open_ledger(storages.connect(url, writable=True)), 3)
     lines = file.read_bytes().splitlines(keepends=True)
-    file.write_bytes(b"".join([*lines[:5], b"garbage\n", *lines[6:]]))
+    file.write_bytes(b"".join([*lines[:5], damage, *lines[6:]]))
     with pytest.raises(InputError, match="damaged"):
         storages.connect(url, writable=False)
 

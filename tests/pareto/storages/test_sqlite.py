@@ -3,6 +3,8 @@
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from optuna.storages import BaseStorage
 
 from pareto import storages
+from pareto.errors import StorageError
 from pareto.storages._sqlite import SqliteBackend
 from tests.pareto.processes import run_at_once
 from unlearn.errors import InputError
@@ -60,6 +63,71 @@ def test_an_empty_file_becomes_a_storage(file: Path, url: str) -> None:
     file.touch()
     storages.connect(url, writable=True)
     assert storages.exists(url)
+
+
+@pytest.mark.parametrize("name", ["a{b}", "{", "100 %", "a b#c", "ö"])
+def test_a_name_may_hold_any_sign(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    url = f"sqlite:///{folder}/{name}.db"
+    create_study((url, "study"))
+    assert [path.name for path in folder.glob("*.db")] == [f"{name}.db"]
+    assert storages.connect(url, writable=False).get_all_studies()
+
+
+def without_privileges(code: str) -> subprocess.CompletedProcess[str]:
+    """Run Python as somebody whom the permissions of files bind: for root they mean nothing."""
+    powers = ("dac_override", "dac_read_search", "fowner")
+    less = ["setpriv", f"--bounding-set={','.join(f'-{power}' for power in powers)}"]
+    command = [*(less if os.getuid() == 0 else []), sys.executable, "-c", code]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_a_file_that_may_only_be_read_is_refused_to_writers_at_once(file: Path, url: str) -> None:
+    create_study((url, "study"))
+    file.chmod(0o444)
+    code = f"from pareto import storages; storages.connect({url!r}, writable=True)"
+    ended = without_privileges(code)
+    assert "InputError" in ended.stderr
+    assert "readonly" in ended.stderr
+    file.chmod(0o644)
+    assert without_privileges(code).stderr == ""
+
+
+def test_a_storage_in_a_folder_that_may_only_be_read_can_be_read(file: Path, url: str) -> None:
+    create_study((url, "study"))
+    file.chmod(0o444)
+    file.parent.chmod(0o555)
+    try:
+        ended = without_privileges(
+            f"""if True:
+            from pareto import storages
+            print([s.study_name for s in storages.connect({url!r}, writable=False).get_all_studies()])
+            """
+        )
+    finally:
+        file.parent.chmod(0o755)
+    assert (ended.stdout, ended.stderr) == ("['study']\n", "")
+
+
+def test_a_file_that_is_damaged_is_told_of(file: Path, url: str) -> None:
+    create_study((url, "shared"))
+    write_trials((url, 3))
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("pragma wal_checkpoint(truncate)")
+        root, size = (
+            connection.execute(query).fetchone()[0]
+            for query in (
+                "select rootpage from sqlite_master where name = 'trial_user_attributes'",
+                "pragma page_size",
+            )
+        )
+    with file.open("r+b") as pages:
+        pages.seek((root - 1) * size)
+        pages.write(b"\xff" * size)
+    storage = storages.connect(url, writable=False)
+    with pytest.raises(StorageError, match="malformed"):
+        optuna.load_study(study_name="shared", storage=storage).get_trials()
 
 
 def test_creating_leaves_no_drafts(file: Path, url: str) -> None:

@@ -52,6 +52,12 @@ def test_a_folder_is_no_storage(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "journal"])
+def test_a_name_that_no_file_can_have_is_refused(kind: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be opened: File name too long"):
+        storages.exists(f"{kind}:///{tmp_path}/{'x' * 300}")
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "journal"])
 def test_a_storage_in_a_missing_folder_is_refused(kind: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         storages.exists(f"{kind}:///{tmp_path}/missing/studies")
