@@ -49,8 +49,9 @@ def _show_against(study: "Study", other: "Study", form: str) -> None:
     from pareto.export import results_folder, write_against
     from pareto.head_to_head import compare_fronts
 
-    print_head_to_head(compare_fronts(study, other), form)
+    compared = compare_fronts(study, other)
     file = write_against(study, other, results_folder(study.name))
+    print_head_to_head(compared, form)
     message_console.print(f"wrote {file}", highlight=False, markup=False, soft_wrap=True)
 
 

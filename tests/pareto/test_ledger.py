@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Literal
 
 import optuna
 import pytest
@@ -104,7 +105,7 @@ def test_a_driver_that_came_first_by_a_moment_is_no_other_program(
 
 @pytest.mark.parametrize("directions", [["minimize"], ["minimize"] * 3])
 def test_an_empty_study_with_other_objectives_is_refused(
-    directions: list[str], memory: BaseStorage
+    directions: list[Literal["minimize"]], memory: BaseStorage
 ) -> None:
     optuna.create_study(study_name="cheap", storage=memory, directions=directions)
     with pytest.raises(StudyMismatch):

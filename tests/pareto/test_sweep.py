@@ -66,6 +66,7 @@ BAD_LEVELS = ["alpha", "alpha=", "=1,2", "alpha=1", "alpha=1,", "alpha=1,two", "
 BAD_LEVELS += ["alpha=1,1", "alpha=1,1.0", "alpha=0:10", "alpha=0:10:1", "alpha=0:10:0", "alpha=::"]
 BAD_LEVELS += ["alpha=0:10:-3", "alpha=0:10:2.5", "alpha=0:10:3:4", "alpha=3:3:2", "alpha 1,2", ""]
 BAD_LEVELS += ["sigma=nan,1", "sigma=1,inf", "sigma=0:inf:3", "sigma=-inf:1:3", "sigma=nan:nan:2"]
+BAD_LEVELS += ["alpha=0:10:1000000000000"]
 
 
 @pytest.mark.filterwarnings("error")

@@ -375,6 +375,7 @@ def wrong(grey: Walk) -> Walk:
     files: dict[str, str | bytes] = {
         "junk.csv": "index\n3\nann\n",
         "beyond.txt": "3\n120\n",
+        "quote.csv": 'index,name\n3,"ann\n5,bob\n',
         "binary.txt": b"\xff\x00\x9d",
         "code.npy": pickle.dumps(Code()),
         "cut.json": '{"params": ',
@@ -382,6 +383,8 @@ def wrong(grey: Walk) -> Walk:
         "none.json": '{"method": "ft"}',
         "odd.toml": "[params]\nno_such = 3\n",
         "value.toml": "[params]\nalpha = -3\n",
+        "delta.toml": "[params]\ndelta = 50\n",
+        "keep.toml": '[params]\nkeep = "most"\n',
         "method.toml": 'method = "magic"\n[params]\n',
         "method.json": '{"method": ["ft"], "fixed": {}, "params": {}}',
         "picked.json": '{"method": "ft", "fixed": {"epochs": -1}, "params": {}}',
@@ -404,10 +407,18 @@ def wrong(grey: Walk) -> Walk:
 
 TRIAL = ("--trial", "0")
 FORGET = ("--forget", "request.csv")
-FORGET_FILES = ("none.csv", "images", "junk.csv", "beyond.txt", "binary.txt", "code.npy")
+FORGET_FILES = (
+    "none.csv",
+    "images",
+    "junk.csv",
+    "beyond.txt",
+    "binary.txt",
+    "quote.csv",
+    "code.npy",
+)
 PARAMS_FILES = (
     *("none", "cut.json", "none.json", "list.json", "odd.toml", "value.toml", "method.toml"),
-    *("method.json", "picked.json", "more.json", "nan.json"),
+    *("method.json", "picked.json", "more.json", "nan.json", "delta.toml", "keep.toml"),
 )
 ORIGINAL_FILES = (
     *("none.pt", "images", "text.pt", "code.pt", "whole.pt", "classes.pt"),
@@ -423,6 +434,7 @@ MISTAKES = [
     (*FORGET, *TRIAL, "--out", "a-file/folder"),
     (*FORGET, *TRIAL, "--params", "odd.toml"),
     (*FORGET, *TRIAL, "--require", "ta >= 0"),
+    (*FORGET, *TRIAL, "--prefer", "ta"),
     (*FORGET, "--trial", "99"),
     (*FORGET, "--require", "ta >> 0"),
     (*FORGET, "--policy", "empty.policy"),

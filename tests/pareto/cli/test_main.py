@@ -1,5 +1,7 @@
 """The program: help, wrong input, and what it does not load."""
 
+import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -199,6 +201,48 @@ def test_a_reader_that_has_had_enough_is_no_error(finished: Home) -> None:
     process.stdout.close()
     _, complaint = process.communicate()
     assert (process.returncode, complaint) == (0, "")
+
+
+SHOW = f"{shlex.quote(str(PROGRAM))} show"
+
+
+@pytest.mark.parametrize("form", ["table", "json", "csv"])
+def test_an_output_without_room_is_told_in_two_lines(form: str, finished: Home) -> None:
+    ended = shell(f"{SHOW} --format {form} > /dev/full", finished)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("error: there is no room left to write to")
+    assert len(ended.stderr.splitlines()) == 2
+
+
+def test_outputs_may_be_closed(finished: Home) -> None:
+    assert shell(f"{SHOW} >&-", finished).stderr == ""
+    ended = shell(f"{SHOW} --format json 2>&-", finished)
+    assert ended.returncode == 0
+    assert json.loads(ended.stdout)["study"] == NAME
+
+
+def test_a_search_goes_on_when_nobody_reads_what_it_says(home: Home) -> None:
+    command = f"{shlex.quote(str(PROGRAM))} --study {NAME} --budget 3 --workers 1"
+    ended = shell(f"({command} --format json > out.json) 2>&1 | head -n 1", home)
+    assert len(ended.stdout.splitlines()) == 1
+    assert len(json.loads((home.folder / "out.json").read_text())["trials"]) == 3
+
+
+def test_a_terminal_that_can_do_nothing_shows_the_whole_front(finished: Home) -> None:
+    ended = shell(f"FORCE_COLOR=1 TERM=dumb {SHOW}", finished)
+    for trial in finished.study().front():
+        assert f"{trial.metrics['ta']:.2f}" in ended.stdout
+
+
+def shell(command: str, home: Home) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(command, shell=True, cwd=home.folder, capture_output=True, text=True)
+
+
+def test_brackets_in_a_path_are_shown(finished: Home, tmp_path: Path, invoke: Invoke) -> None:
+    home = finished.copy(tmp_path / "a [bold] folder")
+    for words in (["pick"], ["list"]):
+        ending = invoke(tmp_path, *words, "--storage", home.url)
+        assert (ending.code, home.url in ending.out.replace("\n", "")) == (0, True)
 
 
 @pytest.mark.parametrize("module", ["sqlalchemy.engine.url", "optuna.storages", "torch.nn"])

@@ -102,7 +102,8 @@ def test_a_storage_in_a_folder_that_may_only_be_read_can_be_read(file: Path, url
         ended = without_privileges(
             f"""if True:
             from pareto import storages
-            print([s.study_name for s in storages.connect({url!r}, writable=False).get_all_studies()])
+            studies = storages.connect({url!r}, writable=False).get_all_studies()
+            print([study.study_name for study in studies])
             """
         )
     finally:
