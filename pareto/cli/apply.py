@@ -234,8 +234,8 @@ def _print(evidence: Mapping[str, Any], folder: Path) -> None:
     table.add_row("after", *figure_cells({**evidence["figures"]["after"], "rte": cost}))
     result_console.print(table)
     for title, lines in evidence["meaning"].items():
-        result_console.print(f"What this {title.replace('_', ' ')}:", highlight=False)
+        result_console.print(f"What this {title.replace('_', ' ')}:")
         for line in lines:
-            result_console.print(f"- {line}", highlight=False, soft_wrap=True)
+            result_console.print(f"- {line}", soft_wrap=True)
     wrote = f"Wrote {folder / WEIGHTS} and {folder / EVIDENCE}."
-    result_console.print(wrote, highlight=False, markup=False, soft_wrap=True)
+    result_console.print(wrote, soft_wrap=True)

@@ -90,7 +90,6 @@ def compare(
             result_console.print(
                 "In brackets: difference to the retrained models. Their FRM is the ceiling, above"
                 " which nothing can be told from retraining.",
-                highlight=False,
             )
         display.announce(f"wrote {', '.join(map(str, write_comparison(comparison, folder)))}")
     end(results, labels)

@@ -16,11 +16,11 @@ def print_head_to_head(compared: HeadToHead, form: str) -> None:
     elif form == "csv":
         print_csv(head_to_head_rows(compared))
         for caveat in compared.caveats:
-            message_console.print(caveat, highlight=False, soft_wrap=True)
+            message_console.print(caveat, soft_wrap=True)
     else:
         result_console.print(_table(compared))
         for line in (*_explanations(compared), *compared.caveats):
-            result_console.print(line, highlight=False)
+            result_console.print(line)
 
 
 def _table(compared: HeadToHead) -> Table:

@@ -30,9 +30,12 @@ class _MessageConsole(Console):
         self.quiet = True
 
 
-_unbounded_console = _ResultConsole(width=1000, height=1000)  # both, or a dumb terminal has neither
-result_console = _ResultConsole() if sys.stdout.isatty() else _unbounded_console
-message_console = _MessageConsole(stderr=True)
+# What is printed is what stands there, such as paths with square brackets in them.
+_as_it_is: dict[str, Any] = {"markup": False, "highlight": False, "emoji": False}
+# With its height too: on a dumb terminal a width alone does not count.
+_unbounded_console = _ResultConsole(width=1000, height=1000, **_as_it_is)
+result_console = _ResultConsole(**_as_it_is) if sys.stdout.isatty() else _unbounded_console
+message_console = _MessageConsole(stderr=True, **_as_it_is)
 
 
 def print_json(content: Mapping[str, Any] | Sequence[Any]) -> None:
@@ -59,7 +62,7 @@ def figure_cells(metrics: Mapping[str, float]) -> list[str]:
 
 def plain_table(title: str) -> Table:
     """A table without side lines, as wide as its content."""
-    return Table(title=Text(title), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    return Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
 
 
 def front_table(study: Study) -> Table:

@@ -127,7 +127,7 @@ def _print(study: "Study", chosen: "Pick", form: str) -> None:
         f"Carry out a request with it: {_apply_command(study, chosen)}",
     ]
     for line in lines:
-        result_console.print(line, highlight=False, markup=False, soft_wrap=True)
+        result_console.print(line, soft_wrap=True)
 
 
 def _replay_command(study: "Study", chosen: "Pick") -> str:

@@ -50,7 +50,7 @@ class ProgressDisplay:
     def announce(self, message: str) -> None:
         """A step of the preparation, or a warning."""
         if not self._quiet:
-            message_console.print(message, highlight=False, markup=False, soft_wrap=True)
+            message_console.print(message, soft_wrap=True)
 
     def update(self, progress: TrialProgress) -> None:
         """A trial has ended."""
@@ -69,6 +69,4 @@ class ProgressDisplay:
             self._printed = part
             message_console.print(
                 f"{progress.complete}/{progress.total} complete · {progress.details}",
-                highlight=False,
-                markup=False,
             )

@@ -52,7 +52,7 @@ def _show_against(study: "Study", other: "Study", form: str) -> None:
     compared = compare_fronts(study, other)
     file = write_against(study, other, results_folder(study.name))
     print_head_to_head(compared, form)
-    message_console.print(f"wrote {file}", highlight=False, markup=False, soft_wrap=True)
+    message_console.print(f"wrote {file}", soft_wrap=True)
 
 
 def print_study(study: "Study", form: str) -> None:
@@ -74,4 +74,4 @@ def print_study(study: "Study", form: str) -> None:
     else:
         result_console.print(front_table(study))
         for line in study_lines(study):
-            result_console.print(line, highlight=False)
+            result_console.print(line)

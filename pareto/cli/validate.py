@@ -101,5 +101,4 @@ def _print(result: "Validation") -> None:
     same = "reproduces every objective bit for bit" if result.reproduced else "differs (see above)"
     result_console.print(
         f"The replay {same}. Ceiling on the report half: FRM {result.ceiling:.3f}.",
-        highlight=False,
     )
