@@ -23,7 +23,7 @@ from tests.pareto.servers import KINDS, Server, running
 DEFINITION = TINY.replace("epochs = 2", "epochs = 30")
 
 
-WORKERS = ("multiprocessing.forkserver", "ray::_Actor", "ray::_called")
+WORKERS = ("multiprocessing.forkserver", "ray::_Actor", "ray::carry_out")
 """What the command lines say of worker processes, and of the one that others are forked from."""
 
 MARK = "PARETO_SEARCH_STRESS"
