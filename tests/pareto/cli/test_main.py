@@ -229,7 +229,9 @@ def test_a_search_goes_on_when_nobody_reads_what_it_says(home: Home) -> None:
 
 
 def test_a_terminal_that_can_do_nothing_shows_the_whole_front(finished: Home) -> None:
-    ended = shell(f"FORCE_COLOR=1 TERM=dumb {SHOW}", finished)
+    # Its size would be known from these, which Python's readline sets as well.
+    unknown_size = "env --unset=LINES --unset=COLUMNS"
+    ended = shell(f"{unknown_size} FORCE_COLOR=1 TERM=dumb {SHOW}", finished)
     for trial in finished.study().front():
         assert f"{trial.metrics['ta']:.2f}" in ended.stdout
 

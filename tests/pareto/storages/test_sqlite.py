@@ -95,7 +95,10 @@ def test_a_file_that_may_only_be_read_is_refused_to_writers_at_once(file: Path, 
 
 
 def test_a_storage_in_a_folder_that_may_only_be_read_can_be_read(file: Path, url: str) -> None:
-    create_study((url, "study"))
+    storage = storages.connect(url, writable=True)
+    optuna.create_study(study_name="study", storage=storage)
+    close(storage)
+    assert os.listdir(file.parent) == [file.name]  # nothing of SQLite's own that helps readers
     file.chmod(0o444)
     file.parent.chmod(0o555)
     try:
