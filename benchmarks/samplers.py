@@ -31,11 +31,14 @@ from benchmarks._command import Settings, add_json_argument, run
 from benchmarks._report import Row
 from benchmarks._studies import prepare
 from pareto import samplers
+from pareto.choice import NothingSatisfies, choose
 from pareto.devices import choose_devices
 from pareto.front import DIRECTIONS
 from pareto.groundwork import Groundwork
 from pareto.indicators import hypervolume_share
+from pareto.ledger import Trial
 from pareto.outcome import Outcome, Ticket
+from pareto.requirements import parse
 from pareto.samplers import SAMPLERS, StudySampler
 from pareto.space import distributions
 from pareto.trial import make_runner
@@ -46,8 +49,8 @@ CONTESTANTS = ("random", "qmc", "nsga2", "gp", "tpe")
 CHECKPOINTS = (50, 100, 200)
 """After how many trials it is looked at what was found."""
 
-FRM_REQUIRED, RTE_ALLOWED = 0.7, 0.5
-"""What a user asks of a trial: this share of the ceiling at least, and of a retraining at most."""
+REQUIREMENTS = ("frm >= 0.7 * ceiling", "rte <= 0.5 * retrain_rte")
+"""What a user asks of a trial who prefers test accuracy."""
 
 SETTINGS: Mapping[str, Callable[[int, int, int], BaseSampler]] = {
     "nsga2, population 12": lambda _, seed, __: NSGAIISampler(population_size=12, seed=seed),
@@ -168,7 +171,8 @@ def _search(task: Task) -> Search:
     definition = _ground.prepared.material.definition
     reference = _ground.prepared.reference
     points = definition.starting_points() if task.starting_points else ()
-    space, values, asked = distributions(definition.ranges), list[list[float]](), 0.0
+    space, asked = distributions(definition.ranges), 0.0
+    values, complete = list[tuple[float, float, float]](), list[Trial]()
     shares, picked = dict[int, float](), dict[int, float | None]()
     with patch.dict(samplers.SAMPLERS, SETTINGS):
         sampler = StudySampler(task.sampler, task.seed, points)  # type: ignore[arg-type]
@@ -182,24 +186,31 @@ def _search(task: Task) -> Search:
             )
             if isinstance(outcome, Outcome):
                 study.tell(trial, outcome.values)
-                values.append(list(outcome.values))
+                ta, frm, rte = outcome.values
+                values.append((ta, frm, rte))
+                complete.append(
+                    Trial(number, "complete", trial.params, values[-1], outcome.metrics, {}, None)
+                )
             else:
                 study.tell(trial, state=optuna.trial.TrialState.FAIL)
             if number + 1 in CHECKPOINTS or number + 1 == task.trials:
                 shares[number + 1] = hypervolume_share(values, reference.seconds)
-                picked[number + 1] = pick(values, reference.ceiling, reference.seconds)
+                picked[number + 1] = _pick(complete, reference.seconds)
     return Search(shares, picked, asked / task.trials)
 
 
-def pick(values: Sequence[Sequence[float]], ceiling: float, retraining: float) -> float | None:
-    """The highest TA of a trial that is private and cheap enough, in percent.
+def _pick(complete: Sequence[Trial], retraining: float) -> float | None:
+    """The test accuracy of what a user would pick, in percent; None if nothing will do.
 
     Args:
-        values: TA, FRM and RTE of each trial.
         retraining: what it costs, in seconds.
     """
-    private, cheap = FRM_REQUIRED * ceiling, RTE_ALLOWED * retraining
-    return max((ta for ta, frm, rte in values if frm >= private and rte <= cheap), default=None)
+    constants = {"retrain_rte": retraining}
+    wanted = [parse(text, {*constants, *complete[0].metrics}) for text in REQUIREMENTS]
+    try:
+        return choose(complete, constants, wanted, "ta").trial.metrics["ta"]
+    except NothingSatisfies:
+        return None
 
 
 def main() -> None:

@@ -19,8 +19,7 @@ from pareto.material import Material
 from pareto.outcome import Failure
 from pareto.workspace import Artifact, Workspace
 from unlearn.checkpoint import on_cpu
-from unlearn.errors import InputError
-from unlearn.models import in_one_line
+from unlearn.errors import InputError, in_one_line
 from unlearn.seeds import derive_seed
 from unlearn.training import train_from_scratch
 

@@ -21,6 +21,7 @@ from pareto.outcome import Failure, Outcome, Ticket
 from pareto.preparation import WARM_UP_SAMPLES, Prepared
 from pareto.space import at_fraction
 from studies.definition import describe_error
+from unlearn.errors import in_one_line
 from unlearn.methods import Method
 from unlearn.problem import Precomputed, Problem
 from unlearn.stopwatch import Stopwatch
@@ -177,8 +178,7 @@ def describe(error: Exception) -> str:
     """An exception in one line."""
     if isinstance(error, ValidationError):
         return describe_error(error)
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    return in_one_line(error)
 
 
 def environment(device: torch.device) -> dict[str, Any]:

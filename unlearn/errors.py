@@ -20,3 +20,9 @@ class UserFacingError(Exception):
 
 class InputError(UserFacingError):
     """Something the user supplied is wrong: a flag, a file, a definition, a request."""
+
+
+def in_one_line(error: BaseException) -> str:
+    """An exception's type and the first line of what it says."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

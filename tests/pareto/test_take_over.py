@@ -1,6 +1,7 @@
 """Trials whose worker or driver is gone: none stays running for ever, and none is run twice."""
 
 import signal
+from collections.abc import Callable
 from dataclasses import replace
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
@@ -195,12 +196,16 @@ def test_a_trial_taken_over_is_not_put_back(memory: BaseStorage) -> None:
     assert states(memory) == ["FAIL", "WAITING"]
 
 
-class StoppedSampler(StudySampler):
-    """A driver that is stopped while it thinks; in the meantime another takes its trial over."""
+class SlowSampler(StudySampler):
+    """A driver that thinks for long, as a Gaussian process does, or is stopped while it does."""
 
-    def __init__(self, other: Ledger) -> None:
+    def __init__(self, meanwhile: Callable[[int], object]) -> None:
+        """
+        Args:
+            meanwhile: what another driver does; called with the trial's id in the storage.
+        """
         super().__init__("random", SEED, [])
-        self._other = other
+        self._meanwhile = meanwhile
 
     def sample_independent(
         self,
@@ -209,13 +214,14 @@ class StoppedSampler(StudySampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        self._other._finish(trial._trial_id, {"reason": "its driver died", "lost": True})
+        self._meanwhile(trial._trial_id)
         return super().sample_independent(study, trial, param_name, param_distribution)
 
 
 def test_a_driver_whose_trial_is_taken_over_while_it_asks_goes_on(memory: BaseStorage) -> None:
     other = open_ledger(memory)
-    stopped = open_ledger(memory, StoppedSampler(other))
+    told = {"reason": "its driver died", "lost": True}
+    stopped = open_ledger(memory, SlowSampler(lambda trial_id: other._finish(trial_id, told)))
     assert stopped.ask(10, SEED) is None
     stopped.renew_leases()
     assert states(memory) == ["FAIL"]
@@ -241,30 +247,12 @@ def test_whoever_settles_does_not_wait_for_trials_that_begin_later(memory: BaseS
     assert looks == 2
 
 
-class SlowSampler(StudySampler):
-    """Another driver looks around while this one still thinks, as a Gaussian process does."""
-
-    def __init__(self, other: Ledger) -> None:
-        super().__init__("random", SEED, [])
-        self._other = other
-
-    def sample_independent(
-        self,
-        study: optuna.Study,
-        trial: FrozenTrial,
-        param_name: str,
-        param_distribution: BaseDistribution,
-    ) -> Any:
-        look_twice(self._other)
-        return super().sample_independent(study, trial, param_name, param_distribution)
-
-
 def test_a_driver_that_thinks_for_long_before_it_signs_is_left_alone(
     memory: BaseStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leases, "UNSIGNED_SECONDS", 0.0)
     other = open_ledger(memory)
-    ticket = ask(open_ledger(memory, SlowSampler(other)))
+    ticket = ask(open_ledger(memory, SlowSampler(lambda _: look_twice(other))))
     assert states(memory)[ticket.number] == "RUNNING"
 
 

@@ -7,6 +7,5 @@ torchvision's and the user's models too: what they are given is normalised alrea
 
 from unlearn.models._architectures import ARCHITECTURES
 from unlearn.models._factory import ModelFactory, Normalisation, Normalise
-from unlearn.models._own import in_one_line
 
-__all__ = ["ARCHITECTURES", "ModelFactory", "Normalisation", "Normalise", "in_one_line"]
+__all__ = ["ARCHITECTURES", "ModelFactory", "Normalisation", "Normalise"]

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from unlearn.datasets import Samples, to_unit
-from unlearn.errors import InputError
+from unlearn.errors import InputError, in_one_line
 from unlearn.models._architectures import ARCHITECTURES
 from unlearn.models._convolution import quicken
-from unlearn.models._own import in_one_line, own_factory, own_model, source_fingerprint
+from unlearn.models._own import own_factory, own_model, source_fingerprint
 from unlearn.models._torchvision import PREFIX, torchvision_model
 from unlearn.pruning import prune
 from unlearn.seeds import seeded_globals

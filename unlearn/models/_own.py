@@ -14,9 +14,10 @@ from types import ModuleType
 
 from torch import nn
 
-from unlearn.errors import InputError
+from unlearn.errors import InputError, in_one_line
 
 REMEDY = "name MODULE:FUNCTION or FILE.py:FUNCTION; it is called with the number of classes"
+GUARD = "put what it does as a program under: if __name__ == '__main__'"
 
 
 def own_factory(name: str, folder: str) -> Callable[[int], object]:
@@ -68,12 +69,6 @@ def source_fingerprint(name: str, folder: str) -> str:
     return hashlib.sha256(_read(Path(str(file)))).hexdigest()
 
 
-def in_one_line(error: BaseException) -> str:
-    """An exception's type and the first line of what it says."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-
-
 def _home(source: str, folder: str) -> str:
     return str((Path(folder) / source).parent) if source.endswith(".py") else folder
 
@@ -87,7 +82,9 @@ def _module(source: str, folder: str) -> ModuleType:
             module = importlib.import_module(source)
     except InputError:
         raise
-    except (Exception, SystemExit) as error:  # a script ends the program if nothing stops it
+    except SystemExit as error:
+        raise InputError(f"{source} ends the program when it is imported", GUARD) from error
+    except Exception as error:
         raise InputError(f"{source} cannot be imported: {in_one_line(error)}", REMEDY) from error
     file = module.__file__
     if file is None:

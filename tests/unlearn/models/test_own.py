@@ -309,7 +309,7 @@ def test_what_is_wrong_with_a_model_is_said_in_one_line(
 
 
 @pytest.mark.parametrize("source", ["broken", "broken.py"])
-@pytest.mark.parametrize("content", ["def (:", "import nowhere", "1 / 0", "raise SystemExit(0)"])
+@pytest.mark.parametrize("content", ["def (:", "import nowhere", "1 / 0"])
 def test_a_module_that_cannot_be_imported_is_named_every_time(
     source: str, content: str, folder: Path
 ) -> None:
@@ -317,6 +317,14 @@ def test_a_module_that_cannot_be_imported_is_named_every_time(
     for _ in range(2):
         with pytest.raises(InputError, match=f"{source} cannot be imported: "):
             made(f"{source}:plain", folder)
+
+
+@pytest.mark.parametrize("source", ["broken", "broken.py"])
+def test_a_module_that_ends_the_program_is_named_with_what_to_do(source: str, folder: Path) -> None:
+    (folder / "broken.py").write_text("import sys\nsys.exit(0)")
+    with pytest.raises(InputError, match=f"{source} ends the program") as caught:
+        made(f"{source}:plain", folder)
+    assert "__main__" in caught.value.remedy
 
 
 def test_a_file_that_was_edited_is_read_anew(folder: Path) -> None:
