@@ -1,6 +1,5 @@
 """Choosing one trial of a study, or saying why none will do."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,9 +7,8 @@ import numpy as np
 
 from pareto.front import DIRECTIONS, OBJECTIVES, knee, non_dominated
 from pareto.ledger import Trial
-from pareto.requirements import Requirement
+from pareto.requirements import Requirement, violations
 
-MISSED = 1e-9
 PREFERENCES = (*OBJECTIVES, "knee")
 
 
@@ -164,25 +162,15 @@ def _explain(
 ) -> NothingSatisfies:
     """The nearest trial misses least in sum, each shortfall measured in the range over which the
     trials vary; binding is what no trial satisfies alone, or else what the nearest misses most."""
-    met = np.array(
-        [[requirement.holds(known) for requirement in requirements] for known in figures]
-    )
-    slacks = np.array(
-        [[requirement.slack(known) for requirement in requirements] for known in figures]
-    )
-    known_slacks = np.ma.masked_invalid(slacks)
-    span = np.ma.filled(known_slacks.max(axis=0) - known_slacks.min(axis=0), 0.0)
-    slacks = np.where(np.isnan(slacks), -math.inf, slacks)
-    # A strict requirement may be missed by nothing; it is missed all the same.
-    missing = np.maximum(-slacks, 0) / np.where(span > 0, span, 1.0) + MISSED
-    shortfall = np.where(met, 0.0, missing)
+    violated = violations(figures, requirements)
+    shortfall = np.maximum(violated, 0.0)
     nearest = int(np.argmin(shortfall.sum(axis=1)))
     obstacles = []
     for column, requirement in enumerate(requirements):
-        best = int(np.argmax(slacks[:, column]))
+        best = int(np.argmin(violated[:, column]))
         obstacles.append(
             Obstacle(
-                satisfying=int(met[:, column].sum()),
+                satisfying=int((violated[:, column] <= 0).sum()),
                 best_trial=trials[best].number,
                 best=Judgement.of(requirement, figures[best]),
             )

@@ -12,8 +12,11 @@ import difflib
 import math
 import operator
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from unlearn.errors import InputError
 
@@ -33,6 +36,8 @@ LONGEST = 500
 """Characters in a requirement."""
 DEEPEST = 50
 """Brackets, and signs, within each other."""
+MISSED = 1e-9
+"""What a requirement is missed by at least: a strict one may lack nothing but this."""
 _REMEDY = 'write it like "frm >= 0.85" or "rte <= 0.1 * retrain_rte"'
 
 
@@ -80,6 +85,32 @@ def parse(text: str, known: Collection[str]) -> Requirement:
         InputError: it is not of the grammar, or speaks of an unknown figure.
     """
     return _Parser(text, known).requirement()
+
+
+def violations(
+    figures: Sequence[Figures], requirements: Sequence[Requirement]
+) -> NDArray[np.float64]:
+    """How far trials miss requirements, each in the range over which the trials vary.
+
+    Args:
+        figures: of each trial; at least one.
+        requirements: at least one.
+
+    Returns:
+        By trial and requirement: `MISSED` or more where it is missed, else 0 or less. A trial that
+        a requirement has no value for misses it by more than all others.
+    """
+    return np.column_stack([_violations(figures, requirement) for requirement in requirements])
+
+
+def _violations(figures: Sequence[Figures], requirement: Requirement) -> NDArray[np.float64]:
+    met = np.array([requirement.holds(known) for known in figures])
+    slacks = np.array([requirement.slack(known) for known in figures])
+    valued = np.isfinite(slacks)
+    span = np.ptp(slacks[valued]) if valued.any() else 0.0
+    missing = -slacks / (span if span > 0 else 1.0)
+    missing[~valued] = missing[valued].max(initial=0.0) + 1.0
+    return np.where(met, np.minimum(missing, 0.0), np.maximum(missing, 0.0) + MISSED)
 
 
 class _Parser:

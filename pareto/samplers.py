@@ -11,6 +11,7 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from pareto.aim import Aim
 from pareto.excerpt import Excerpt, telling
 from studies.defaults import SamplerName
 from unlearn.seeds import derive_seed
@@ -57,6 +58,10 @@ SAMPLERS: dict[SamplerName, Callable[[int, int, int], BaseSampler]] = {
 }
 
 
+# Those that learn from no trial. All others can be told what to aim at.
+UNTEACHABLE: frozenset[SamplerName] = frozenset({"qmc", "random"})
+
+
 class StudySampler(BaseSampler):
     """Proposes the starting points first, and then asks the sampler called `name`.
 
@@ -66,6 +71,7 @@ class StudySampler(BaseSampler):
     had not been.
 
     Attributes:
+        aim: what the sampler is told to look for; None is the front as a whole.
         on_new_trial: called with every trial as soon as it exists; to propose parameters may then
             take its time.
     """
@@ -76,6 +82,7 @@ class StudySampler(BaseSampler):
         self._name = name
         self._seed = seed
         self._starting_points = starting_points
+        self.aim: Aim | None = None
         self.on_new_trial: Callable[[FrozenTrial], None] = lambda _trial: None
         self._start: Mapping[str, Any] | None = None
         self._seen: Excerpt | None = None
@@ -91,7 +98,8 @@ class StudySampler(BaseSampler):
         self._inner.before_trial(study, trial)
         trials = study.get_trials(deepcopy=False)
         # The others look at few trials only, or take far too long for so many anyway.
-        self._seen = Excerpt(study, telling(trials, ENOUGH)) if self._name == "tpe" else None
+        seen = telling(trials, ENOUGH) if self._name == "tpe" else trials
+        self._seen = Excerpt(study, self.aim.told_of(seen) if self.aim else seen)
         earlier = trials[: trial.number]
         # No more are looked at than there are starting points to take.
         taken = islice(filter(self._took_its_turn, earlier), len(self._starting_points))

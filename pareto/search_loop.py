@@ -1,11 +1,12 @@
 """The search: brings a study to its budget of complete trials, whatever happens on the way."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 import studies
 from pareto import groundwork, storages
+from pareto.aim import Aim
 from pareto.engines import Announce
 from pareto.engines.settings import EngineSettings
 from pareto.ledger import Ledger, study_names
@@ -13,14 +14,16 @@ from pareto.material import Material
 from pareto.places import Place
 from pareto.plans import BudgetPlan
 from pareto.progress import Progress, search_progress
-from pareto.samplers import StudySampler
+from pareto.requirements import Requirement, parse
+from pareto.samplers import UNTEACHABLE, StudySampler
 from pareto.space import distributions
-from pareto.study import Study, open_study
-from pareto.trial import make_runner
+from pareto.study import CONSTANTS, Study, constants, open_study
+from pareto.trial import FIGURES, make_runner
 from pareto.trial_feed import TrialFeed
 from pareto.urls import shown
 from studies import Definition
-from studies.defaults import ENGINE, MAX_FAILURES, WORKSPACE, EngineName
+from studies.defaults import ENGINE, MAX_FAILURES, WORKSPACE, EngineName, SamplerName
+from unlearn.errors import InputError
 
 
 def find_definition(name: str, url: str) -> Definition:
@@ -38,10 +41,26 @@ def find_definition(name: str, url: str) -> Definition:
     return studies.load(name)
 
 
+def aims(require: Sequence[str], sampler: SamplerName) -> list[Requirement]:
+    """The requirements that a sampler is told of.
+
+    Raises:
+        InputError: one is wrong, speaks of what not every trial has, or the sampler learns nothing.
+    """
+    requirements = [parse(text, FIGURES | CONSTANTS) for text in require]
+    if requirements and sampler in UNTEACHABLE:
+        raise InputError(
+            f"the sampler {sampler!r} learns from no trial, and can aim at nothing",
+            "leave the requirements to `pareto-search pick`, or use another --sampler",
+        )
+    return requirements
+
+
 def search(
     definition: Definition | str | Path,
     budget: int,
     *,
+    require: Sequence[str] = (),
     storage: str = storages.DEFAULT_URL,
     engine: EngineName = ENGINE,
     workers: int | None = None,
@@ -61,6 +80,8 @@ def search(
 
     Args:
         definition: a `Definition`, or what `--study` takes.
+        require: what the sampler shall aim at, like "frm >= 0.6". Nothing of it is stored: the next
+            run may aim at something else, or at the front as a whole.
         storage: URL of the storage.
         engine, workers, device, ray_address, cpus_per_trial, gpus_per_trial: see `EngineSettings`;
             by default one worker per GPU, or per core on a CPU.
@@ -76,18 +97,20 @@ def search(
     """
     if not isinstance(definition, Definition):
         definition = find_definition(str(definition), storage)
+    wanted = aims(require, definition.sampler)
     settings = EngineSettings(engine, workers, device, ray_address, cpus_per_trial, gpus_per_trial)
     settings.check(definition.objectives.runtime)
     Place(str(workspace)).check()
     if not storages.exists(storage):  # where there is a study, it may need no more trials
         settings.start_early(definition.objectives.runtime)
     material = Material.load(definition)
+    sampler = StudySampler(definition.sampler, definition.seed, definition.starting_points())
     ledger = Ledger.open(
         storages.connect(storage, writable=True, announce=announce),
         definition.model_dump(mode="json"),
         material.identity(),
         distributions(definition.ranges),
-        StudySampler(definition.sampler, definition.seed, definition.starting_points()),
+        sampler,
     )
     plan = BudgetPlan(ledger, budget, definition.seed)
     source = TrialFeed(
@@ -101,6 +124,10 @@ def search(
         announce(material.describe())
         with settings.opened(definition.objectives.runtime) as opened:
             ground = groundwork.lay(ledger, opened, material, str(workspace), announce)
+            if wanted:
+                sampler.aim = Aim(
+                    wanted, constants(ledger.note("original"), ledger.note("reference"))
+                )
             announce(f"running trials on {opened.workers} worker(s)")
             with source.stop.on_signals(), source.leases_renewed():
                 opened.run(source, partial(make_runner, ground.prepared, ground.unit_times))

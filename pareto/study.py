@@ -16,6 +16,24 @@ COMMANDS: dict[StudyKind, str] = {"comparison": "compare", "sweep": "sweep"}
 """Which command makes an experiment, and shows it."""
 
 
+_PERCENTAGES = ("ta", "fa", "ra", "mia")
+CONSTANTS = frozenset(
+    {f"{model}_{name}" for model in ("original", "retrain") for name in _PERCENTAGES}
+    | {"retrain_rte"}
+)
+"""Figures of a study as a whole that requirements may name beside those of a trial."""
+
+
+def constants(original: Mapping[str, float], reference: Mapping[str, Any]) -> dict[str, float]:
+    """Those of `CONSTANTS` that are known; see `Study.original` and `Study.reference`."""
+    mean = reference.get("mean", {})
+    return {
+        **{f"original_{name}": original[name] for name in _PERCENTAGES if original},
+        **{f"retrain_{name}": mean[name] for name in _PERCENTAGES if mean},
+        **({"retrain_rte": reference["seconds"]} if reference else {}),
+    }
+
+
 class Study:
     """What a storage knows of one study. Reading never changes it."""
 
@@ -119,14 +137,8 @@ class Study:
         return hypervolume_share(self.values(), self.hypervolume_reference()[2])
 
     def constants(self) -> dict[str, float]:
-        """Figures of the study as a whole that requirements may name beside those of a trial."""
-        names = ("ta", "fa", "ra", "mia")
-        mean = self.reference.get("mean", {})
-        return {
-            **{f"original_{name}": self.original[name] for name in names if self.original},
-            **{f"retrain_{name}": mean[name] for name in names if mean},
-            **({"retrain_rte": self.reference["seconds"]} if self.reference else {}),
-        }
+        """Those of `CONSTANTS` that are known: all, once the study is prepared."""
+        return constants(self.original, self.reference)
 
     def pick(self, require: Sequence[str] = (), prefer: str = "knee") -> Pick:
         """Choose one trial; see `pareto.choice.choose`.

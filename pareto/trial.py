@@ -30,6 +30,11 @@ PROBES = (0.05, 0.1, 0.2, 0.35, 0.6)
 """Where in the search space the runtime is calibrated, from low ends to high ends."""
 
 
+FIGURES = frozenset(
+    {"ta", "fa", "ra", "mia", "frm", "rte", "fa_gap", "ra_gap", "mia_gap", "ceiling"}
+)
+"""What is known of every trial, whatever the study."""
+
 Configure = Callable[[Problem, Mapping[str, Any]], tuple[Method, Any]]
 """What a ticket's parameters mean for a problem: a method, and its config."""
 

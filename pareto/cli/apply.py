@@ -13,12 +13,14 @@ from click.core import ParameterSource
 from pareto.cli.options import (
     data_dir_option,
     device_option,
+    prefer_option,
     quiet_option,
     requirement_options,
     storage_option,
     workspace_option,
 )
-from pareto.cli.pick import NOTHING_SATISFIES, explain, read_policy
+from pareto.cli.pick import NOTHING_SATISFIES, explain
+from pareto.cli.policy import stated
 from pareto.garbage import nothing_collected
 from unlearn.errors import InputError
 
@@ -53,6 +55,7 @@ Examples:
 )
 @click.option("--trial", type=click.IntRange(min=0), help="The trial whose configuration is used.")
 @requirement_options
+@prefer_option
 @click.option(
     "--params", type=click.Path(path_type=Path), help="A file with the configuration instead."
 )
@@ -124,7 +127,7 @@ def apply(
         if params is not None:
             definition, arm, origin = _from_file(params, study, storage)
         else:
-            conditions = [*require, *(read_policy(policy) if policy else ())]
+            conditions = stated(require, policy)
             definition, arm, origin = _from_study(study, storage, trial, conditions, prefer)
     except NothingSatisfies as failure:
         explain(failure)

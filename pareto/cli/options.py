@@ -97,7 +97,7 @@ def engine_options(command: F) -> F:
 
 
 def requirement_options(command: F) -> F:
-    """What a point of the front has to satisfy, and what decides among those that do."""
+    """What a trial has to satisfy; see `pareto.cli.policy.stated`."""
     options = (
         click.option(
             "--require", multiple=True, metavar="CONDITION", help="A requirement; may be repeated."
@@ -105,17 +105,20 @@ def requirement_options(command: F) -> F:
         click.option(
             "--policy", type=click.Path(path_type=Path), help="A TOML file of named requirements."
         ),
-        click.option(
-            "--prefer",
-            type=click.Choice(["ta", "frm", "rte", "knee"]),
-            default="knee",
-            show_default=True,
-            help="What decides among the points that satisfy everything.",
-        ),
     )
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def prefer_option(command: F) -> F:
+    return click.option(
+        "--prefer",
+        type=click.Choice(["ta", "frm", "rte", "knee"]),
+        default="knee",
+        show_default=True,
+        help="What decides among the points that satisfy everything.",
+    )(command)
 
 
 def max_failures_option(command: F) -> F:

@@ -1,7 +1,6 @@
 """`pareto-search pick`: one point of the front."""
 
 import sys
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,11 +9,12 @@ import click
 from pareto.cli.options import (
     format_option,
     persisted_study_option,
+    prefer_option,
     requirement_options,
     storage_option,
     study_command,
 )
-from unlearn.errors import InputError
+from pareto.cli.policy import stated
 
 if TYPE_CHECKING:
     from pareto.choice import Judgement, NothingSatisfies, Pick
@@ -43,6 +43,7 @@ A policy file names requirements:
 @persisted_study_option
 @storage_option
 @requirement_options
+@prefer_option
 @format_option
 def pick(
     study: str | None,
@@ -56,7 +57,7 @@ def pick(
     from pareto.choice import NothingSatisfies
     from pareto.study import open_study
 
-    conditions = [*require, *(read_policy(policy) if policy else ())]
+    conditions = stated(require, policy)
     opened = open_study(study, storage)
     try:
         chosen = opened.pick(conditions, prefer)
@@ -65,28 +66,6 @@ def pick(
         return NOTHING_SATISFIES
     _print(opened, chosen, form)
     return 0
-
-
-def read_policy(file: Path) -> list[str]:
-    """The requirements of a policy file.
-
-    Raises:
-        InputError: it cannot be read, or is not of the form.
-    """
-    remedy = 'write a table [requirements] with lines like: private = "frm >= 0.8"'
-    try:
-        content = tomllib.loads(file.read_text("utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read {file}: {error.strerror}", "check the path") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} is not valid TOML: {error}", "correct that line") from None
-    table = content.get("requirements")
-    if set(content) != {"requirements"} or not isinstance(table, dict) or not table:
-        raise InputError(f"{file} has no table [requirements], or more than that", remedy)
-    for name, condition in table.items():
-        if not isinstance(condition, str):
-            raise InputError(f"{file}: {name} is no text", remedy)
-    return list(table.values())
 
 
 def _print(study: "Study", chosen: "Pick", form: str) -> None:

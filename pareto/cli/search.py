@@ -12,11 +12,13 @@ from pareto.cli.options import (
     format_option,
     max_failures_option,
     quiet_option,
+    requirement_options,
     seed_option,
     storage_option,
     study_command,
     workspace_option,
 )
+from pareto.cli.policy import stated
 from pareto.garbage import nothing_collected
 from studies import defaults
 from studies.defaults import EngineName
@@ -27,6 +29,7 @@ from studies.defaults import EngineName
 Examples:
   pareto-search --budget 200
   pareto-search --study digits-class --budget 100
+  pareto-search --require "frm >= 0.7" --require "rte <= 0.5 * retrain_rte"
   pareto-search --method ft --budget 200
   pareto-search --study mine.toml --sampler nsga2 --workers 4 --format json
   pareto-search --engine ray --ray-address auto --gpus-per-trial 0.5
@@ -54,6 +57,7 @@ Examples:
     type=click.Choice(defaults.SAMPLER_NAMES),
     help=f"How parameters are proposed [default: the definition's, or {defaults.SAMPLER}].",
 )
+@requirement_options
 @seed_option
 @max_failures_option
 @format_option
@@ -66,6 +70,8 @@ def search(
     storage: str,
     workspace: str,
     sampler: str | None,
+    require: tuple[str, ...],
+    policy: Path | None,
     seed: int | None,
     max_failures: int,
     form: str,
@@ -75,10 +81,12 @@ def search(
 ) -> None:
     """Bring a study to a number of complete trials, and show its Pareto front.
 
-    Run again, or after a crash, it goes on from where the storage stands.
+    Run again, or after a crash, it goes on from where the storage stands. Told of requirements, it
+    looks for trials that satisfy them; the front is shown whole.
     """
     from pareto import storages
 
+    conditions = stated(require, policy)
     storages.exists(storage)  # a wrong URL is said at once, before torch is loaded
 
     with nothing_collected():
@@ -103,6 +111,7 @@ def search(
         result = run_search(
             definition,
             budget,
+            require=conditions,
             storage=storage,
             workspace=workspace,
             engine=engine,
@@ -117,5 +126,6 @@ def search(
         display.announce(f"wrote {', '.join(map(str, written))}")
     if len(result.complete()) < budget:
         raise KeyboardInterrupt
-    hint = ("--require", "frm >= 0.6", "--prefer", "ta")
-    display.announce(f"next: {study_command('pick', definition.name, storage, *hint)}")
+    wanted = [word for text in conditions or ["frm >= 0.6"] for word in ("--require", text)]
+    hint = study_command("pick", definition.name, storage, *wanted, "--prefer", "ta")
+    display.announce(f"next: {hint}")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pareto.requirements import parse
+from pareto.requirements import parse, violations
 from unlearn.errors import InputError
 
 FIGURES = {"ta": 80.0, "frm": 0.9, "rte": 5.0, "retrain_rte": 60.0, "original_ta": 82.5}
@@ -241,3 +241,35 @@ def test_no_text_brings_the_parser_down(text: str) -> None:
 def test_absurdly_deep_nesting_is_refused(opening: str) -> None:
     with pytest.raises(InputError):
         parse(opening * 5000 + "ta >= 1", FIGURES.keys())
+
+
+CONDITIONS = ["ta >= 50", "frm > 0.25", "ta / (frm - 0.25) >= 200", "rte < 3 * frm"]
+DRAWN = st.fixed_dictionaries(
+    {
+        "ta": st.sampled_from([0.0, 49.0, 50.0, 100.0]),
+        "frm": st.sampled_from([0.0, 0.25, 0.3, 1.0]),
+        "rte": st.sampled_from([0.5, 3.0, 9.0]),
+    }
+)
+
+
+@given(
+    st.lists(DRAWN, min_size=1, max_size=8),
+    st.lists(st.sampled_from(CONDITIONS), min_size=1, max_size=4),
+)
+def test_violations_are_slacks_in_the_range_over_which_they_vary(
+    trials: list[dict[str, float]], texts: list[str]
+) -> None:
+    wanted = [parse(text, {"ta", "frm", "rte"}) for text in texts]
+    columns = violations(trials, wanted).T
+    for requirement, column in zip(wanted, columns, strict=True):
+        slacks = [requirement.slack(figures) for figures in trials]
+        valued = [slack for slack in slacks if not math.isnan(slack)]
+        span = max(valued, default=0) - min(valued, default=0)
+        for figures, slack, violated in zip(trials, slacks, column, strict=True):
+            assert (violated <= 0) == requirement.holds(figures)
+            if math.isnan(slack):
+                others = [v for v, s in zip(column, slacks, strict=True) if not math.isnan(s)]
+                assert violated > max(others, default=0)
+            else:
+                assert violated == pytest.approx(-slack / (span or 1), abs=1e-8)

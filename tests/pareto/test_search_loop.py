@@ -4,17 +4,24 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
+from optuna.samplers import TPESampler
+from optuna.trial import create_trial
 
 from pareto import storages
 from pareto.errors import OnlyFailures
+from pareto.front import DIRECTIONS
 from pareto.ledger import Ledger, StudyMismatch
 from pareto.progress import Progress
+from pareto.samplers import AT_RANDOM
 from pareto.search_loop import find_definition, search
+from pareto.space import distributions
 from pareto.study import Study
 from tests.pareto.conftest import TRIALS, Tiny
 from tests.pareto.home import NAME, Home, tiny
 from unlearn.errors import InputError
+from unlearn.seeds import derive_seed
 
 LARGE_BATCHES_FAIL = """
 from torch import nn
@@ -178,9 +185,42 @@ def test_another_sampler_may_go_on_with_a_study(home: Home) -> None:
     assert home.states() == ["COMPLETE"] * 2
 
 
+def test_a_search_told_of_a_requirement_proposes_what_optunas_own_does_under_that_constraint(
+    finished: Home, tmp_path: Path
+) -> None:
+    home = finished.copy(tmp_path / "home")
+    home.search(TRIALS + 1, require=["rte <= 0.5 * retrain_rte"])
+    allowed = 0.5 * note(home, "reference")["seconds"]
+    proposed = []
+    for constrained in (True, False):
+        own = TPESampler(
+            n_startup_trials=AT_RANDOM + len(tiny().starting_points()),
+            seed=derive_seed(tiny().seed, "sampler", TRIALS) % 2**32,
+        )
+        plain = optuna.create_study(directions=list(DIRECTIONS), sampler=own)
+        for trial in finished.trials():
+            missed = {"rte": trial.values[2] - allowed} if constrained else {}
+            plain.add_trial(
+                create_trial(
+                    params=trial.params,
+                    distributions=trial.distributions,
+                    values=trial.values,
+                    constraints=missed,
+                )
+            )
+        proposed.append(plain.ask(distributions(tiny().ranges)).params)
+    assert home.trials()[TRIALS].params == proposed[0] != proposed[1]
+
+
 @pytest.mark.parametrize(
     "given",
     [
+        {"require": ["frm >="]},
+        {"require": ["kept_forget > 3"]},
+        {
+            "require": ["frm > 0.5"],
+            "definition": tiny().model_copy(update={"sampler": "random"}),
+        },
         {"device": "abacus"},
         {"definition": "no-such-study"},
         {"definition": "missing.toml"},

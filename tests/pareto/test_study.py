@@ -10,7 +10,7 @@ from pareto import storages
 from pareto.front import DIRECTIONS, non_dominated
 from pareto.ledger import Ledger
 from pareto.outcome import Failure, Outcome
-from pareto.study import Study, open_study
+from pareto.study import CONSTANTS, Study, open_study
 from tests.pareto.cheap import SEED, SPACE, sampler
 from tests.pareto.home import NAME, Home
 from unlearn.errors import InputError
@@ -78,6 +78,7 @@ def test_requirements_may_name_figures_of_the_study(study: Study) -> None:
     expected = {f"original_{name}": value for name, value in ORIGINAL.items()}
     expected |= {"retrain_ta": 88.0, "retrain_fa": 87.0, "retrain_ra": 99.0, "retrain_mia": 38.0}
     assert study.constants() == expected | {"retrain_rte": 60.0}
+    assert study.constants().keys() == CONSTANTS
 
 
 def test_a_point_is_picked_by_requirements_and_preference(study: Study) -> None:

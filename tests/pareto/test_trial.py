@@ -12,7 +12,7 @@ from objectives.evaluation import Evaluation
 from objectives.reference import Reference
 from objectives.runtime import UnitTime
 from pareto.outcome import Failure, Outcome, Ticket
-from pareto.trial import TrialRunner
+from pareto.trial import FIGURES, TrialRunner
 from tests.pareto.conftest import Tiny
 from tests.pareto.home import tiny
 from unlearn.methods import Method
@@ -93,6 +93,10 @@ def test_gaps_are_signed_distances_to_the_reference(
 ) -> None:
     mean = vars(tiny_study.prepared.reference.mean)
     assert outcome.metrics[f"{name}_gap"] == outcome.metrics[name] - mean[name]
+
+
+def test_every_trial_has_the_figures_that_a_search_may_aim_at(outcome: Outcome) -> None:
+    assert outcome.metrics.keys() >= FIGURES
 
 
 def test_the_ceiling_is_kept_with_every_trial(tiny_study: Tiny, outcome: Outcome) -> None:

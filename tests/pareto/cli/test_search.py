@@ -100,6 +100,19 @@ def test_quiet_leaves_standard_error_empty(finished: Home, invoke: Invoke, tmp_p
     assert home.states() == ["COMPLETE"] * (TRIALS + 1)
 
 
+def test_a_search_may_be_told_of_requirements_and_hands_them_on_to_pick(
+    finished: Home, invoke: Invoke, tmp_path: Path
+) -> None:
+    home = finished.copy(tmp_path / "home")
+    (home.folder / "policy.toml").write_text('[requirements]\ncheap = "rte <= retrain_rte"\n')
+    words = ("--require", "frm >= 0.1", "--policy", "policy.toml")
+    ending = invoke(home.folder, *RESUME, str(TRIALS + 1), "--workers", "1", *words)
+    assert ending.code == 0
+    hint = shlex.split(ending.err.splitlines()[-1])
+    assert hint[-6:-2] == ["--require", "frm >= 0.1", "--require", "rte <= retrain_rte"]
+    assert invoke(home.folder, *hint[hint.index("pareto-search") + 1 :]).code in (0, 3)
+
+
 def test_the_same_command_in_another_folder_gives_the_same_trials_bit_for_bit(
     tmp_path: Path, invoke: Invoke
 ) -> None:
