@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import nnls
 
 from unlearn.stopwatch import Phase, Stopwatch, Work
 
@@ -44,6 +43,8 @@ def calibrated_seconds(phases: Mapping[str, Phase], units: UnitTimes) -> float:
 def fit_unit_times(observed: Mapping[str, Sequence[Phase]]) -> dict[str, UnitTime]:
     """Unit times, by phase, that explain observed phases best: least squares of the relative
     error with no time negative. Phases without work or without time say nothing."""
+    from scipy.optimize import nnls  # takes a third of a second, in every process
+
     units: dict[str, UnitTime] = {}
     for name, phases in observed.items():
         telling = [p for p in phases if p.seconds > 0 and (p.work.steps or p.work.samples)]

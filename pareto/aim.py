@@ -21,6 +21,11 @@ class Aim:
     requirements: Sequence[Requirement]
     constants: Mapping[str, float]
 
+    def met_by(self, metrics: Mapping[str, float]) -> bool:
+        """Whether a trial of these figures satisfies every requirement."""
+        figures = {**self.constants, **metrics}
+        return all(requirement.holds(figures) for requirement in self.requirements)
+
     def told_of(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
         """The trials, the complete ones as copies that say how far they miss what is aimed at."""
         complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pareto.aim import Aim
 from pareto.front import DIRECTIONS, non_dominated
 from pareto.indicators import hypervolume_share
 from pareto.ledger import Ledger
@@ -25,13 +26,14 @@ class Progress:
     details: str
 
 
-def search_progress(ledger: Ledger, budget: int) -> Progress:
-    """Of a search: its failures, the size of its front, and its hypervolume."""
+def search_progress(ledger: Ledger, budget: int, aim: Aim | None = None) -> Progress:
+    """Of a search: its failures, the size of its front, its hypervolume, and how many trials are
+    what it aims at."""
     counts, values = ledger.counts(), np.array(ledger.values()).reshape(-1, len(DIRECTIONS))
     front = values[non_dominated(values, DIRECTIONS)]
     share = hypervolume_share(front, Study(ledger, "").hypervolume_reference()[2])
-    return Progress(
-        counts.complete,
-        budget,
-        f"{counts.failed} failed · front {len(front)} · hypervolume {share:.3f}",
-    )
+    details = f"{counts.failed} failed · front {len(front)} · hypervolume {share:.3f}"
+    if aim is not None:
+        met = sum(t.state == "complete" and aim.met_by(t.metrics) for t in ledger.trials())
+        details += f" · {met} as required"
+    return Progress(counts.complete, budget, details)

@@ -114,7 +114,10 @@ def search(
     )
     plan = BudgetPlan(ledger, budget, definition.seed)
     source = TrialFeed(
-        ledger, plan, max_failures, lambda: on_progress(search_progress(ledger, budget))
+        ledger,
+        plan,
+        max_failures,
+        lambda: on_progress(search_progress(ledger, budget, sampler.aim)),
     )
     if plan.carried_out:
         announce(

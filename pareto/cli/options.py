@@ -100,7 +100,10 @@ def requirement_options(command: F) -> F:
     """What a trial has to satisfy; see `pareto.cli.policy.stated`."""
     options = (
         click.option(
-            "--require", multiple=True, metavar="CONDITION", help="A requirement; may be repeated."
+            "--require",
+            multiple=True,
+            metavar="CONDITION",
+            help="What a trial has to satisfy; may be repeated.",
         ),
         click.option(
             "--policy", type=click.Path(path_type=Path), help="A TOML file of named requirements."
