@@ -24,4 +24,4 @@ def add_gaussian_noise(
     if alpha == 0:
         return clean
     noise = torch.randn(images.shape, generator=generator).to(images.device)
-    return clean + alpha * (mu + sigma * noise)
+    return clean + float(alpha) * (mu + sigma * noise)

@@ -17,7 +17,8 @@ def noisy(
 
 
 @pytest.mark.parametrize(
-    ("alpha", "sigma", "mu"), [(1, 1.0, 0.0), (3, 0.5, 0.0), (20, 0.1, -0.2), (2, 2.0, 0.7)]
+    ("alpha", "sigma", "mu"),
+    [(1, 1.0, 0.0), (3, 0.5, 0.0), (20, 0.1, -0.2), (2, 2.0, 0.7), (10**30, 0.5, 0.0)],
 )
 def test_noise_has_mean_alpha_mu_and_standard_deviation_alpha_sigma(
     alpha: int, sigma: float, mu: float
