@@ -28,7 +28,7 @@ class EvaluationSets:
         test: one half of the test data.
         members, nonmembers: positions in `retain` and `test` that the attack is fitted on.
         forgotten_class: the class of a class-wise request, else None.
-        whole_class: whether all of that class is forgotten.
+        of_retained_class: by test sample, whether D_r holds its class; on the CPU.
     """
 
     forget: Samples
@@ -37,7 +37,7 @@ class EvaluationSets:
     members: Tensor
     nonmembers: Tensor
     forgotten_class: int | None
-    whole_class: bool
+    of_retained_class: Tensor
 
     @classmethod
     def build(
@@ -47,7 +47,6 @@ class EvaluationSets:
         test: Samples,
         *,
         forgotten_class: int | None,
-        whole_class: bool,
         seed: int,
     ) -> "EvaluationSets":
         """Choose members and non-members: equally many of both, at most all of the test data.
@@ -58,7 +57,8 @@ class EvaluationSets:
         Raises:
             InputError: all of a class is forgotten, and the test data hold no other.
         """
-        if whole_class and test.labels.unique().tolist() == [forgotten_class]:
+        of_retained_class = torch.isin(test.labels, retain.labels).cpu()
+        if not of_retained_class.any():
             raise InputError(
                 f"half of the test data, {len(test)} image(s), has no class but the forgotten one",
                 "give more test images",
@@ -80,7 +80,7 @@ class EvaluationSets:
             .values
             for positions, part in zip(candidates, ("members", "non-members"), strict=True)
         )
-        return cls(forget, retain, test, members, nonmembers, forgotten_class, whole_class)
+        return cls(forget, retain, test, members, nonmembers, forgotten_class, of_retained_class)
 
 
 class TestHalves(NamedTuple):
@@ -103,9 +103,10 @@ class Evaluation:
     """The figures of one model, all in percent.
 
     Attributes:
-        ta: test accuracy; without the forgotten class if all of it is forgotten.
-        ta_all_classes, ta_other_classes: in a class-wise request, test accuracy with and without
-            the forgotten class; None otherwise, and where the test data hold no other class.
+        ta: test accuracy; without classes of which all samples are forgotten.
+        ta_all_classes, ta_other_classes: test accuracy with and without the class of a class-wise
+            request, and those of which all is forgotten; None where there is no such class, and
+            where the test data hold no other.
         fa, ra: accuracy on D_f and on D_r.
         mia: MIA-efficacy.
     """
@@ -140,20 +141,19 @@ def evaluate(model: nn.Module, sets: EvaluationSets, attack: str) -> Evaluation:
         test.confidence[sets.nonmembers.numpy()],
         forget.confidence,
     )
-    ta = everything = 100.0 * float(test.correct.mean())
-    others: float | None = None
+    retained = others = sets.of_retained_class.numpy()
     if sets.forgotten_class is not None:
-        elsewhere = sets.test.labels.cpu().numpy() != sets.forgotten_class
-        if elsewhere.any():
-            others = 100.0 * float(test.correct[elsewhere].mean())
-        ta = everything if others is None or not sets.whole_class else others
+        others = retained & (sets.test.labels.cpu().numpy() != sets.forgotten_class)
+    both = sets.forgotten_class is not None or not retained.all()
     return Evaluation(
-        ta=ta,
+        ta=100.0 * float(test.correct[retained].mean()),
         fa=100.0 * float(forget.correct.mean()),
         ra=100.0 * float(retain.correct.mean()),
         mia=mia,
-        ta_all_classes=None if sets.forgotten_class is None else everything,
-        ta_other_classes=others,
+        ta_all_classes=100.0 * float(test.correct.mean()) if both else None,
+        ta_other_classes=100.0 * float(test.correct[others].mean())
+        if both and others.any()
+        else None,
     )
 
 

@@ -170,7 +170,6 @@ class Material:
             problem.retain,
             test.to(problem.device),
             forgotten_class=self.partition.forgotten_class,
-            whole_class=self.partition.forgets_whole_class(self.dataset.train.labels),
             seed=derive_seed(self.seed, "evaluation"),
         )
 

@@ -57,12 +57,6 @@ class Partition:
     retain: Tensor
     forgotten_class: int | None
 
-    def forgets_whole_class(self, labels: Tensor) -> bool:
-        """True if no sample of the named class is retained; `labels` are the training labels."""
-        if self.forgotten_class is None:
-            return False
-        return not bool((labels[self.retain] == self.forgotten_class).any())
-
 
 def resolve(
     request: ForgetRequest, dataset: Dataset, seed: int, gone: Sequence[int] = ()

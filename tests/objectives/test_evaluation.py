@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -39,26 +40,28 @@ def samples(count: int, seed: int, confidence: float = 1.0) -> Samples:
 
 
 def sets(
-    *, forgotten_class: int | None = None, whole_class: bool = False, seed: int = 0
+    *, forgotten_class: int | None = None, without: Sequence[int] = (), seed: int = 0
 ) -> EvaluationSets:
+    """
+    Args:
+        without: classes of which no sample is retained.
+    """
     retain = samples(300, seed=1, confidence=2.0)
-    if forgotten_class is not None and whole_class:
-        retain = retain.take(retain.labels != forgotten_class)
+    retain = retain.take(~torch.isin(retain.labels, torch.tensor(without)))
     return EvaluationSets.build(
         samples(60, seed=0),
         retain,
         samples(100, seed=2),
         forgotten_class=forgotten_class,
-        whole_class=whole_class,
         seed=seed,
     )
 
 
-def accuracy(each: Samples, without: int | None = None) -> float:
+def accuracy(each: Samples, without: Sequence[int] = ()) -> float:
     """In percent, sample by sample."""
     hits = total = 0
     for image, label in zip(each.images.flatten(1).tolist(), each.labels.tolist(), strict=True):
-        if label != without:
+        if label not in without:
             total += 1
             hits += image.index(max(image)) == label
     return 100 * hits / total
@@ -98,7 +101,6 @@ def test_confidences_that_single_precision_rounds_to_1_are_told_apart() -> None:
         certain(30.0),
         certain(20.0),
         forgotten_class=None,
-        whole_class=False,
         seed=0,
     )
     mia = evaluate(MODEL, replace(data, forget=certain(20.0)), "threshold").mia
@@ -113,26 +115,39 @@ def test_without_a_class_there_is_one_test_accuracy() -> None:
     assert result.as_dict().keys() == {"ta", "fa", "ra", "mia"}
 
 
-@pytest.mark.parametrize("whole_class", [False, True])
-def test_a_forgotten_class_counts_in_ta_unless_all_of_it_is_forgotten(whole_class: bool) -> None:
-    data = sets(forgotten_class=2, whole_class=whole_class)
+@pytest.mark.parametrize(
+    ("forgotten_class", "without", "others"),
+    [
+        (2, (), (2,)),
+        (2, (2,), (2,)),
+        (None, (2,), (2,)),  # the request lists all of its samples
+        (None, (0, 2), (0, 2)),
+        (2, (0,), (0, 2)),  # an earlier request took the other
+    ],
+)
+def test_a_forgotten_class_counts_in_ta_unless_all_of_it_is_forgotten(
+    forgotten_class: int | None, without: tuple[int, ...], others: tuple[int, ...]
+) -> None:
+    data = sets(forgotten_class=forgotten_class, without=without)
     result = evaluate(MODEL, data, "threshold")
-    everything, others = accuracy(data.test), accuracy(data.test, without=2)
-    assert everything != others
-    assert result.ta == pytest.approx(others if whole_class else everything)
-    assert result.ta_all_classes == pytest.approx(everything)
-    assert result.ta_other_classes == pytest.approx(others)
+    figures = [accuracy(data.test, classes) for classes in (without, (), others)]
+    assert [result.ta, result.ta_all_classes, result.ta_other_classes] == pytest.approx(figures)
+    assert figures[1] != figures[2]
 
 
-def test_test_data_without_another_class_than_the_forgotten_one() -> None:
+@pytest.mark.parametrize("forgotten_class", [2, None])
+def test_test_data_without_another_class_than_the_forgotten_one(
+    forgotten_class: int | None,
+) -> None:
     few = samples(8, seed=3)
     few = few.take(few.labels == 2)
-    build = partial(EvaluationSets.build, few, samples(40, 1), few, forgotten_class=2, seed=0)
-    result = evaluate(MODEL, build(whole_class=False), "threshold")
+    retain = samples(40, 1)
+    build = partial(EvaluationSets.build, test=few, seed=0)
+    result = evaluate(MODEL, build(few, retain, forgotten_class=2), "threshold")
     assert result.ta == result.ta_all_classes == pytest.approx(accuracy(few))
     assert result.ta_other_classes is None
     with pytest.raises(InputError, match="no class but the forgotten one"):
-        build(whole_class=True)
+        build(few, retain.take(retain.labels != 2), forgotten_class=forgotten_class)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -161,9 +176,7 @@ def labelled(counts: list[int]) -> Samples:
 def attack_sets(
     retain: Samples, test: Samples, forgotten_class: int | None = None, seed: int = 0
 ) -> EvaluationSets:
-    return EvaluationSets.build(
-        retain, retain, test, forgotten_class=forgotten_class, whole_class=False, seed=seed
-    )
+    return EvaluationSets.build(retain, retain, test, forgotten_class=forgotten_class, seed=seed)
 
 
 @pytest.mark.parametrize(("retain", "test"), [(200, 70), (70, 200), (50, 50)])

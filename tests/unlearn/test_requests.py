@@ -90,20 +90,11 @@ def test_a_part_of_a_class_is_forgotten() -> None:
     assert TWENTY.train.labels[parts.forget].tolist() == [1, 1, 1]
 
 
-@pytest.mark.parametrize(("fraction", "whole"), [(1.0, True), (0.99, True), (0.9, False)])
-def test_a_whole_class_is_forgotten_if_no_sample_of_it_stays(fraction: float, whole: bool) -> None:
-    # 0.99 of 10 samples are 10 samples.
-    parts = resolve(ClassRequest("dog", fraction), TWENTY, seed=0)
-    assert parts.forgets_whole_class(TWENTY.train.labels) is whole
-
-
 def test_only_a_class_request_names_a_class(tmp_path: Path) -> None:
     file = tmp_path / "dogs.txt"
     file.write_text(" ".join(map(str, range(1, 20, 2))))
     for request in (RandomRequest(0.5), IndexRequest(file)):
-        parts = resolve(request, TWENTY, seed=0)
-        assert parts.forgotten_class is None
-        assert not parts.forgets_whole_class(TWENTY.train.labels)
+        assert resolve(request, TWENTY, seed=0).forgotten_class is None
 
 
 def test_an_index_request_forgets_the_listed_samples_whatever_their_order(tmp_path: Path) -> None:
@@ -236,7 +227,6 @@ def test_fractions_are_of_what_is_not_gone_yet() -> None:
     assert len(resolve(RandomRequest(0.5), TWENTY, 0, gone=range(12)).forget) == 4
     left = resolve(ClassRequest("cat", 1.0), TWENTY, 0, gone=range(12))
     assert left.forget.tolist() == [12, 16]
-    assert left.forgets_whole_class(TWENTY.train.labels)
 
 
 def test_forgetting_the_only_class_is_refused() -> None:

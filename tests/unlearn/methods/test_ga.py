@@ -52,7 +52,6 @@ def test_divergence_ends_as_an_error(problem: Problem) -> None:
         problem.retain,
         problem.retain,
         forgotten_class=None,
-        whole_class=False,
         seed=0,
     )
     with pytest.raises(FloatingPointError, match="not finite"):
