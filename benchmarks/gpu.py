@@ -70,7 +70,7 @@ def on_gpu(settings: Settings, trials: int) -> Iterator[Row]:
     """
     device = choose_devices(settings.device)[0]
     yield from step_of_training(device)
-    yield from study(settings, trials)
+    yield from study(settings, device, trials)
 
 
 def step_of_training(device: torch.device) -> Iterator[Row]:
@@ -140,7 +140,7 @@ def network(device: torch.device) -> torch.nn.Module:
     return ModelFactory("resnet18", 10, (0.5,) * 3, (0.2,) * 3)(0, device)
 
 
-def study(settings: Settings, trials: int) -> Iterator[Row]:
+def study(settings: Settings, device: torch.device, trials: int) -> Iterator[Row]:
     """From Enter to the first trial, and some trials with one worker and with several."""
     assert settings.images is not None
     epochs = QUICK_EPOCHS if settings.quick else EPOCHS
@@ -150,7 +150,7 @@ def study(settings: Settings, trials: int) -> Iterator[Row]:
         before: list[FrozenTrial] = []
         for workers in WORKERS:
             budget = len(before) + trials
-            words = ["--study", "images.toml", "--device", settings.device]
+            words = ["--study", "images.toml", "--device", str(device)]
             ran = watch(folder, *words, "--budget", str(budget), "--workers", str(workers))
             done = complete_trials(folder)
             if not before:

@@ -1,6 +1,7 @@
 """Which devices trials run on, and how many workers there are."""
 
 import ctypes
+import platform
 import sys
 
 import joblib
@@ -48,6 +49,11 @@ def assign_workers(
             f"use --workers {len(devices)}, or, for a search, calibrated runtime",
         )
     return [devices[worker % len(devices)] for worker in range(workers)]
+
+
+def device_model(device: torch.device) -> str:
+    """What kind of device it is."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
 
 
 def use_one_thread() -> None:

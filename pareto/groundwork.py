@@ -21,6 +21,7 @@ from pareto.material import Material
 from pareto.places import absolute
 from pareto.preparation import Prepared, open_workspace, prepare
 from pareto.trial import TrialRunner, environment
+from pareto.workspace import Workspace
 
 NOTES = ("original", "reference", "fingerprint", "unit_times", "calibrated_on")
 
@@ -94,11 +95,18 @@ def _lay(
             "fingerprint": prepared.fingerprint,
         }
         if material.definition.objectives.runtime == "calibrated" and known["unit_times"] is None:
-            runner = TrialRunner(prepared, device)
-            depends_on = {"workspace": workspace.key, **runner.calibration_key()}
-            measured = remembered_unit_times(depends_on, runner.calibrate, announce)
+            measured = _unit_times(prepared, workspace, device, announce)
             notes["unit_times"] = {name: asdict(unit) for name, unit in measured.items()}
             notes["calibrated_on"] = environment(device)
     if device.type == "cuda":
         torch.cuda.empty_cache()  # what training took is for the workers now
     return prepared, notes
+
+
+def _unit_times(
+    prepared: Prepared, workspace: Workspace, device: torch.device, announce: Announce
+) -> dict[str, UnitTime]:
+    """The calibration; what it lays on the device is gone afterwards."""
+    runner = TrialRunner(prepared, device)
+    depends_on = {"workspace": workspace.key, **runner.calibration_key()}
+    return remembered_unit_times(depends_on, runner.calibrate, announce)

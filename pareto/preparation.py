@@ -1,15 +1,18 @@
 """What every trial of a study shares: data, θ_o, retrained reference, scores, proxies."""
 
 import hashlib
+import re
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import torch
 
 from objectives.evaluation import Evaluation, EvaluationSets, evaluate
 from objectives.reference import Reference
+from pareto.devices import device_model
 from pareto.engines import Announce, SerialEngine, Workers
 from pareto.material import Material
 from pareto.trainings import Training, trained
@@ -26,9 +29,11 @@ from unlearn.selection import el2n
 from unlearn.stopwatch import Phase, Stopwatch, Work
 from unlearn.training import train_from_scratch
 
-WARM_UP_SAMPLES = 256
-TIMED_EPOCHS, TIMED_SECONDS = 7, 1.0
-"""How often an epoch of retraining is timed, or for how long; once, at least."""
+WARM_UP_SAMPLES = {"cpu": 256, "cuda": 8192}
+"""By the kind of device: on a GPU so many that their steps are recorded, as those of all are."""
+
+TIMED_TRAININGS, TIMED_SECONDS = 7, 1.0
+"""How often the beginning of a retraining is timed, or for how long; once, at least."""
 
 HARDLY = 0.1
 """How much better than guessing a given θ_o has to be on its own training data: a share of what
@@ -197,34 +202,35 @@ class _Builder:
                 runs.append(evaluate(model.eval(), sets, section.attack))
             except FloatingPointError:
                 raise _diverged(f"the retrained model {run + 1}") from None
-        cost = self.workspace.get("retraining", lambda: self._cost_of_retraining(problem))
+        name = f"retraining-{self._device_model}"
+        cost = self.workspace.get(name, lambda: self._cost_of_retraining(problem))
         return Reference(tuple(runs), float(cost.notes["seconds"]))
 
     def _cost_of_retraining(self, problem: Problem) -> Artifact:
-        """Extrapolated from an epoch that has the device to itself: all epochs are alike, and when
-        models are trained side by side, a stopwatch tells of the others too."""
+        """Extrapolated from epochs that have the device to themselves: when models are trained side
+        by side, a stopwatch tells of the others too."""
         self.announce("timing an epoch of retraining")
-        few = problem.retain.take(torch.arange(min(WARM_UP_SAMPLES, len(problem.retain))))
+        warm_up = min(WARM_UP_SAMPLES[self.device.type], len(problem.retain))
+        few = problem.retain.take(torch.arange(warm_up, device=self.device))
         train_from_scratch(problem.build, few, problem.recipe, 0, epochs=1)
         estimates: list[float] = []
         began = time.perf_counter()
         while not estimates or (
-            len(estimates) < TIMED_EPOCHS and time.perf_counter() - began < TIMED_SECONDS
+            len(estimates) < TIMED_TRAININGS and time.perf_counter() - began < TIMED_SECONDS
         ):
-            # A proxy is trained as the retrained models are.
-            _, (network, one) = proxy_snapshots(problem, 1, 0, Stopwatch(self.device))
-            epoch = one.seconds - network.seconds
-            estimates.append(network.seconds + problem.recipe.epochs * epoch)
+            estimates.append(_seconds_of_training(problem))
         return Artifact(notes={"seconds": statistics.median(estimates)})
 
     def precomputed(self, problem: Problem) -> Precomputed:
         """EL2N scores, and the proxy after every number of epochs that the search may ask for."""
         config = self.definition.config({})
         longest = self.definition.longest_delta()
-        scores = self._get(
+        scores, scoring = self._get_timed(
             f"scores-{config.pruning_rate}", lambda: self._scores(problem, config.pruning_rate)
         )
-        proxies = self._get(f"proxies-{longest}", lambda: self._proxies(problem, longest))
+        proxies, training = self._get_timed(
+            f"proxies-{longest}", lambda: self._proxies(problem, longest)
+        )
         states: list[StateDict] = [{} for _ in range(longest + 1)]
         for key, tensor in proxies.tensors.items():
             epoch, name = key.split("/", 1)
@@ -233,12 +239,12 @@ class _Builder:
             pruning_rate=config.pruning_rate,
             forget_scores=scores.tensors["forget"],
             retain_scores=scores.tensors["retain"],
-            scoring=_phase(scores.notes["scoring"]),
+            scoring=_phase(scoring["scoring"]),
             proxies=states,
             # What work is counted is not for the program to say that once made them.
             proxy_training=[
                 replace(_phase(note), work=training_work(problem, epochs))
-                for epochs, note in enumerate(proxies.notes["training"])
+                for epochs, note in enumerate(training["training"])
             ],
         )
 
@@ -247,10 +253,27 @@ class _Builder:
         listed = "\n".join(f"{name} {of}" for name, of in sorted(self.fingerprints.items()))
         return hashlib.sha256(listed.encode()).hexdigest()[:16]
 
-    def _get(self, name: str, build: Callable[[], Artifact]) -> Artifact:
-        artifact = self.workspace.get(name, build)
+    def _get_timed(
+        self, name: str, build: Callable[[], Artifact]
+    ) -> tuple[Artifact, Mapping[str, Any]]:
+        """An artifact, and notes of what it takes to make it on a device like this one."""
+
+        def built() -> Artifact:
+            made = build()
+            return Artifact(made.tensors, {**made.notes, "device": self._device_model})
+
+        artifact = self.workspace.get(name, built)
         self.fingerprints[name] = artifact.fingerprint()
-        return artifact
+        made_here = artifact.notes.get("device") == self._device_model
+        if made_here or self.definition.objectives.runtime == "calibrated":
+            return artifact, artifact.notes  # calibrated runtime asks for no seconds
+        timed = f"{name}-{self._device_model}"
+        return artifact, self.workspace.get(timed, lambda: Artifact(notes=build().notes)).notes
+
+    @property
+    def _device_model(self) -> str:
+        """As part of a name."""
+        return re.sub(r"\W+", "-", device_model(self.device))
 
     def _scores(self, problem: Problem, pruning_rate: float) -> Artifact:
         self.announce("scoring the samples")
@@ -271,6 +294,24 @@ class _Builder:
         states, costs = proxy_snapshots(problem, longest, seed, Stopwatch(self.device))
         tensors = {f"{k}/{name}": t for k, state in enumerate(states) for name, t in state.items()}
         return Artifact(tensors, {"training": [asdict(cost) for cost in costs]})
+
+
+def _seconds_of_training(problem: Problem) -> float:
+    """What a retraining costs, told from its beginning: all epochs are like the second one. In the
+    first, a GPU records the steps that it replays from then on."""
+    stopwatch = Stopwatch(problem.device)
+    read = [stopwatch.now()]
+    train_from_scratch(
+        problem.build,
+        problem.retain,
+        problem.recipe,
+        0,
+        epochs=min(2, problem.recipe.epochs),
+        after_epoch=lambda _epoch, _model: read.append(stopwatch.now()),
+    )
+    *_, before, last = read
+    missing = problem.recipe.epochs - (len(read) - 1)
+    return last - read[0] + missing * (last - before)
 
 
 def _diverged(model: str) -> InputError:

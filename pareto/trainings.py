@@ -148,6 +148,9 @@ def _make_trainer(material: Material, device: torch.device) -> Callable[[Trainin
         except Exception as error:
             error.add_note(traceback.format_exc())  # which no exception takes to another process
             return error
+        finally:
+            if device.type == "cuda":
+                torch.cuda.empty_cache()  # what it took is for other processes now
 
     return run
 

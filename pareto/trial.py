@@ -4,6 +4,7 @@ import platform
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
 from importlib.metadata import version
@@ -16,7 +17,7 @@ from objectives.evaluation import Evaluation, evaluate
 from objectives.frm import frm_score, is_degenerate
 from objectives.reference import Reference
 from objectives.runtime import UnitTime, calibrate, calibrated_seconds
-from pareto.devices import use_one_thread
+from pareto.devices import device_model, use_one_thread
 from pareto.outcome import Failure, Outcome, Ticket
 from pareto.preparation import WARM_UP_SAMPLES, Prepared
 from pareto.space import at_fraction
@@ -86,7 +87,8 @@ class TrialRunner:
         except Exception as error:
             failure = Failure(describe(error), "".join(traceback.format_exception(error)))
         if self._device.type == "cuda":
-            torch.cuda.empty_cache()  # perhaps it lacked memory: leave none of it taken
+            with suppress(RuntimeError):  # of an error after which a GPU does nothing any more
+                torch.cuda.empty_cache()  # perhaps it lacked memory: leave none of it taken
         return failure
 
     def _run(self, ticket: Ticket) -> Outcome:
@@ -126,7 +128,7 @@ class TrialRunner:
         if method.name in self._warm:
             return
         self._warm.add(method.name)
-        few = torch.arange(WARM_UP_SAMPLES, device=self._device)
+        few = torch.arange(WARM_UP_SAMPLES[self._device.type], device=self._device)
         problem = replace(
             self._problem,
             forget=self._problem.forget.take(few[: len(self._problem.forget)]),
@@ -188,10 +190,9 @@ def describe(error: Exception) -> str:
 
 def environment(device: torch.device) -> dict[str, Any]:
     """Where something was computed."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     packages = ("pareto-search", "torch", "numpy")
     return {
         "host": platform.node(),
-        "device": f"{device} ({name})",
+        "device": f"{device} ({device_model(device)})",
         "versions": {package: version(package) for package in packages},
     }

@@ -9,22 +9,41 @@ from functools import cache
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import _has_any_global_hook
 
 WARM_UP = 3
 """Calls before the one that is recorded: libraries prepare themselves in the first ones."""
 
 STEADY = ("torch.nn.", "torchvision.", "unlearn.")
 """Packages whose layers do in every step what they did in the last one. Nobody knows of others, of
-traces and of hooks: they may draw lots in Python, or look at their answers."""
+traces, hooks and replaced functions: they may draw lots in Python, or look at their answers."""
 
 
 def is_steady(model: nn.Module) -> bool:
     """Whether all layers of a model are known to do the same in every step."""
-    return all(
+    return (
+        not _has_any_global_hook()
+        and all(_is_steady(layer) for layer in model.modules())
+        and not any(
+            parameter._backward_hooks or parameter._post_accumulate_grad_hooks
+            for parameter in model.parameters()
+        )
+    )
+
+
+def _is_steady(layer: nn.Module) -> bool:
+    hooks = (
+        layer._forward_hooks,
+        layer._forward_pre_hooks,
+        layer._backward_hooks,
+        layer._backward_pre_hooks,
+    )
+    return (
         type(layer).__module__.startswith(STEADY)
-        and not (layer._forward_hooks or layer._forward_pre_hooks)
+        and not isinstance(layer, nn.DataParallel)
+        and "forward" not in vars(layer)
+        and not any(hooks)
         and not _averages_all(layer)
-        for layer in model.modules()
     )
 
 

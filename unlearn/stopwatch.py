@@ -41,11 +41,9 @@ class Stopwatch:
     @contextmanager
     def phase(self, name: str, work: Work) -> Iterator[None]:
         """Time the block as part of phase `name`."""
-        self._synchronise()
-        started = time.perf_counter()
+        started = self.now()
         yield
-        self._synchronise()
-        self.charge(name, Phase(work, time.perf_counter() - started))
+        self.charge(name, Phase(work, self.now() - started))
 
     def charge(self, name: str, phase: Phase) -> None:
         """Count a phase that was carried out before and is used again here."""
@@ -57,6 +55,8 @@ class Stopwatch:
         """The sum over all phases."""
         return sum(phase.seconds for phase in self.phases.values())
 
-    def _synchronise(self) -> None:
+    def now(self) -> float:
+        """Seconds on a clock, once the device has done all that it was told to do."""
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
+        return time.perf_counter()

@@ -134,7 +134,8 @@ def train(
             nn.utils.clip_grad_norm_(parameters, clip_norm)
         _descend(parameters, momenta, recipe, rate)
 
-    worthwhile = epochs * (len(samples) // recipe.batch_size) >= WORTH_RECORDING
+    # As the whole training would be, so that what is stopped early is its beginning.
+    worthwhile = recipe.epochs * (len(samples) // recipe.batch_size) >= WORTH_RECORDING
     is_recorded = device.type == "cuda" and worthwhile and is_steady(model)
     usual_update = Recording(update) if is_recorded else update
     steps = iter(rates)

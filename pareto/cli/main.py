@@ -93,6 +93,16 @@ def main() -> NoReturn:
     except BrokenPipeError:  # the reader of our output, such as `head`, has had enough
         _discard_output()
         code = 0
+    except RuntimeError as error:
+        import torch  # as whoever raised what is caught here has
+
+        if not isinstance(error, torch.OutOfMemoryError):
+            raise
+        said, *_ = str(error).splitlines()
+        _complain(
+            f"the device has too little memory: {said}", "try fewer --workers, or another --device"
+        )
+        code = 1
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise

@@ -81,8 +81,17 @@ def connected(
 
 def _room(machine: Mapping[str, float], cpus: float, gpus: float) -> int:
     """How many trials a machine can run at a time."""
-    needs = {"CPU": cpus, "GPU": gpus}
-    return min(int(machine.get(what, 0) / need + 1e-9) for what, need in needs.items() if need)
+    room = int(machine.get("CPU", 0) / cpus + 1e-9)
+    if gpus:
+        together, whole = _together(gpus)
+        room = min(room, int(machine.get("GPU", 0)) // whole * together)
+    return room
+
+
+def _together(gpus: float) -> tuple[int, int]:
+    """How many trials have whole GPUs to themselves, and how many GPUs these are, given what one
+    trial takes: whole ones, or a share of one, which cannot be of two."""
+    return (int(1 / gpus + 1e-9), 1) if gpus < 1 else (1, int(gpus))
 
 
 class RayEngine:
@@ -142,26 +151,31 @@ class RayEngine:
 
     def _needs(self, workers: int) -> dict[str, float]:
         """What so many workers take of a machine: whole GPUs, to have them to themselves."""
-        needs = {"CPU": workers * self._cpus, "GPU": float(math.ceil(workers * self._gpus))}
-        return {name: amount for name, amount in needs.items() if amount}
+        needs = {"CPU": workers * self._cpus}
+        if self._gpus:
+            together, whole = _together(self._gpus)
+            needs["GPU"] = float(math.ceil(workers / together) * whole)
+        return needs
+
+    def _devices(self, workers: int) -> list[torch.device]:
+        """Of each of so many workers, where they have what they need."""
+        # Ray shows a process the GPUs that it may use, and no others.
+        gpus = int(self._needs(workers).get("GPU", 0))
+        if not gpus:
+            return [torch.device("cpu")] * workers
+        return [torch.device("cuda", worker * gpus // workers) for worker in range(workers)]
 
     def _call_once(
         self, payload: bytes, announce: Announce, workers: int, room: PlacementGroup
     ) -> object:
         needs = self._needs(workers)
-        gpus = int(needs.get("GPU", 0))
         remote: Any = ray.remote(
             num_cpus=needs["CPU"],
-            num_gpus=gpus,
+            num_gpus=needs.get("GPU", 0),
             max_retries=0,
             scheduling_strategy=PlacementGroupSchedulingStrategy(room),
         )(carry_out)
-        # Ray shows a process the GPUs that it may use, and no others.
-        devices = [
-            torch.device("cuda", worker * gpus // workers) if gpus else torch.device("cpu")
-            for worker in range(workers)
-        ]
-        for message in remote.remote(payload, devices):
+        for message in remote.remote(payload, self._devices(workers)):
             kind, content = ray.get(message)
             if kind == "said":
                 announce(content)

@@ -1,5 +1,6 @@
 """What a study's trials share: made once, and the same whenever it is made."""
 
+import json
 import pickle
 import re
 import urllib.request
@@ -13,13 +14,13 @@ import torch
 
 from pareto.engines import SerialEngine
 from pareto.material import Material
-from pareto.preparation import Prepared, open_workspace, prepare
+from pareto.preparation import Prepared, _seconds_of_training, open_workspace, prepare
 from pareto.workspace import Artifact
 from tests.pareto.conftest import Tiny
 from tests.pareto.home import Home, tiny
 from unlearn.checkpoint import save_checkpoint
 from unlearn.errors import InputError
-from unlearn.stopwatch import Work
+from unlearn.stopwatch import Stopwatch, Work
 from unlearn.training import Recipe, predict, train_from_scratch
 
 CPU = torch.device("cpu")
@@ -138,6 +139,60 @@ def test_work_is_counted_as_it_is_today_whoever_made_the_proxies(
         Work(1, epochs * retained) for epochs in range(3)
     ]
     assert [cost.seconds for cost in precomputed.proxy_training] == [0.5, 1.5, 2.5]
+
+
+def test_a_retraining_costs_its_first_epoch_and_for_all_others_what_the_second_does(
+    tiny_study: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([100.0, 110.0, 114.0])
+    monkeypatch.setattr(Stopwatch, "now", lambda _stopwatch: next(clock))
+    problem = tiny_study.material.problem(tiny_study.prepared.original, CPU)
+    assert problem.recipe.epochs == 3
+    assert _seconds_of_training(problem) == 10 + 4 + 4
+
+
+NEVER = 1e9
+"""Seconds that nothing here takes."""
+
+
+def claim_never(workspace: Path, material: Material) -> None:
+    """Have the workspace say of everything that it took for ever."""
+    kept = open_workspace(material, str(workspace), print)
+    for file in workspace.glob("*/*.safetensors"):
+        artifact = kept.find(file.stem)
+        assert artifact is not None
+        notes = json.loads(
+            re.sub(r'("seconds": )[\d.e-]+', rf"\g<1>{NEVER}", json.dumps(artifact.notes))
+        )
+        kept.put(file.stem, Artifact(artifact.tensors, notes))
+
+
+@pytest.mark.parametrize("runtime", ["calibrated", "measured"])
+def test_what_it_takes_is_measured_on_every_kind_of_device_and_what_was_made_stays(
+    home: Home, monkeypatch: pytest.MonkeyPatch, runtime: str
+) -> None:
+    material = Material.load(tiny(objectives={"runtime": runtime}))
+    claim_never(home.workspace, material)
+    before, _ = prepare_in(home.workspace, material)
+    monkeypatch.setattr("pareto.preparation.device_model", lambda _device: "Another (R) Device")
+    after, said = prepare_in(home.workspace, material)
+    again, nothing = prepare_in(home.workspace, material)
+    assert_same(before, after)
+    assert before.fingerprint == after.fingerprint == again.fingerprint
+    seconds = [
+        [
+            each.reference.seconds,
+            each.precomputed.scoring.seconds,
+            each.precomputed.proxy_training[1].seconds,
+        ]
+        for each in (before, after, again)
+        if each.precomputed is not None
+    ]
+    assert seconds[0] == [NEVER] * 3
+    measured = [True, runtime == "measured", runtime == "measured"]
+    assert [each < NEVER for each in seconds[1]] == measured
+    assert seconds[2] == seconds[1]
+    assert (len(said), nothing) == (3 if runtime == "measured" else 1, [])
 
 
 def test_the_retrained_models_differ(tiny_study: Tiny) -> None:

@@ -243,7 +243,7 @@ class Recorded(NamedTuple):
 def test_where_the_stopwatch_counts_a_method_is_run_on_few_samples_before_it_is_timed(
     tiny_study: Tiny, monkeypatch: pytest.MonkeyPatch, few: int
 ) -> None:
-    monkeypatch.setattr("pareto.trial.WARM_UP_SAMPLES", few)
+    monkeypatch.setattr("pareto.trial.WARM_UP_SAMPLES", {"cpu": few})
     made = {name: Recorded([]) for name in ("a", "b")}
 
     def configure(_problem: Problem, params: Mapping[str, Any]) -> tuple[Method, None]:

@@ -45,18 +45,68 @@ def hooked() -> nn.Module:
     return layer
 
 
+def hooked_backwards() -> nn.Module:
+    layer = nn.ReLU()
+    layer.register_full_backward_hook(lambda *_: None)
+    return layer
+
+
+def hooked_before_going_backwards() -> nn.Module:
+    layer = nn.ReLU()
+    layer.register_full_backward_pre_hook(lambda *_: None)
+    return layer
+
+
+def hooked_at_the_gradient() -> nn.Module:
+    layer = nn.Linear(3, 3)
+    layer.weight.register_hook(lambda gradient: gradient)
+    return layer
+
+
+def hooked_after_the_gradient() -> nn.Module:
+    layer = nn.Linear(3, 3)
+    layer.weight.register_post_accumulate_grad_hook(lambda _: None)
+    return layer
+
+
+def replaced() -> nn.Module:
+    layer = nn.ReLU()
+    layer.forward = layer.forward  # type: ignore[method-assign]
+    return layer
+
+
 def averaging() -> nn.Module:
     return nn.BatchNorm1d(3, momentum=None)
 
 
 @pytest.mark.parametrize(
-    "make", [OwnLayer, hooked, averaging, lambda: torch.fx.symbolic_trace(nn.ReLU())]
+    "make",
+    [
+        OwnLayer,
+        hooked,
+        hooked_backwards,
+        hooked_before_going_backwards,
+        hooked_at_the_gradient,
+        hooked_after_the_gradient,
+        replaced,
+        averaging,
+        lambda: torch.fx.symbolic_trace(nn.ReLU()),
+        lambda: nn.DataParallel(nn.ReLU()),
+    ],
 )
 def test_networks_with_a_layer_that_may_do_something_else_each_time_are_not_steady(
     make: Callable[[], nn.Module],
 ) -> None:
     assert is_steady(nn.Sequential(linear(), nn.Sequential(nn.ReLU())))
     assert not is_steady(nn.Sequential(linear(), nn.Sequential(make())))
+
+
+def test_no_network_is_steady_while_every_layer_has_a_hook() -> None:
+    hook = nn.modules.module.register_module_forward_hook(lambda *_: None)
+    try:
+        assert not is_steady(linear())
+    finally:
+        hook.remove()
 
 
 def colour_samples(count: int) -> Samples:

@@ -245,6 +245,37 @@ def shell(command: str, home: Home) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, shell=True, cwd=home.folder, capture_output=True, text=True)
 
 
+# Of a training in batches of 128 it has its fill, but not of the evaluation.
+GREEDY = """
+import torch
+from torch import nn
+
+
+class Net(nn.Sequential):
+    def __init__(self, classes):
+        super().__init__(nn.Flatten(), nn.Linear(64, classes))
+
+    def forward(self, images):
+        if not self.training and len(images) > 8:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return super().forward(images)
+"""
+
+
+def test_too_little_memory_beside_the_trials_is_told_in_two_lines(
+    tmp_path: Path, invoke: Invoke
+) -> None:
+    (tmp_path / "net.py").write_text(GREEDY)
+    (tmp_path / "greedy.toml").write_text(TINY.replace("small-cnn", "net.py:Net"))
+    ending = invoke(
+        tmp_path, "--study", "greedy.toml", "--budget", "1", "--workers", "1", "--quiet"
+    )
+    problem, remedy = ending.err.splitlines()
+    assert ending.code == 1
+    assert "too little memory: CUDA out of memory. Tried to allocate 2.00 GiB." in problem
+    assert "--workers" in remedy
+
+
 def test_brackets_in_a_path_are_shown(finished: Home, tmp_path: Path, invoke: Invoke) -> None:
     home = finished.copy(tmp_path / "a [bold] folder")
     for words in (["pick"], ["list"]):

@@ -2,16 +2,20 @@
 
 import shutil
 import time
+from collections import Counter
 from functools import partial
+from math import ceil
 from pathlib import Path
 
 import psutil
 import pytest
 import ray
+from hypothesis import given
+from hypothesis import strategies as st
 from ray.util import placement_group, remove_placement_group
 
 from pareto.engines._contract import Work
-from pareto.engines.ray_tune import MAX_CALLS, RayEngine, connected
+from pareto.engines.ray_tune import MAX_CALLS, RayEngine, _room, connected
 from pareto.engines.settings import EngineSettings
 from pareto.errors import EngineError
 from pareto.outcome import Failure, Outcome
@@ -148,6 +152,25 @@ def test_a_trial_that_fits_nowhere_is_refused(cpus: float, gpus: float) -> None:
         connected(None, 1, cpus, gpus),
     ):
         pass
+
+
+@given(st.integers(0, 9), st.sampled_from([0.1, 0.25, 0.3, 0.4, 0.5, 0.6, 0.9, 1.0, 2.0, 3.0]))
+def test_a_machine_has_room_for_trials_whose_share_is_of_one_gpu_each(
+    count: int, share: float
+) -> None:
+    free, room = [1.0] * count, 0
+    while (
+        taken := [gpu for gpu in range(count) if free[gpu] > min(share, 1) - 1e-9][: ceil(share)]
+    ) and len(taken) == ceil(share):  # the next trial is put where there is room
+        for gpu in taken:
+            free[gpu] -= min(share, 1)
+        room += 1
+    assert _room({"CPU": 99, "GPU": count}, 1, share) == room
+    assert _room({"CPU": 2, "GPU": count}, 1, share) == min(room, 2)
+    if room:
+        devices = RayEngine(room, room, 1, share, "")._devices(room)
+        assert len(devices) == room
+        assert max(Counter(devices).values()) * share <= max(share, 1) + 1e-9
 
 
 @pytest.mark.usefixtures("ray_engine")
