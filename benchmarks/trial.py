@@ -86,9 +86,7 @@ def compare(case: Case, settings: Settings) -> Iterator[Row]:
     times = Times({count: [] for count in counts}, [], [])
     outcomes: list[Outcome] = []
     workers = int(joblib.cpu_count()) if device.type == "cpu" else 1
-    if (
-        device.type == "cuda"
-    ):  # whose first trial takes longer than all others; ours have theirs too
+    if device.type == "cuda":  # whose first trial takes long; ours have had theirs
         textbook.run_trial(request, tickets[0].params, tickets[0].seed)
     with Workers(workers, prepared, device, tickets[0]) as ours:
         for block in blocks(tickets):
