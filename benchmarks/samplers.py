@@ -40,7 +40,7 @@ from pareto.groundwork import Groundwork
 from pareto.indicators import hypervolume_share
 from pareto.ledger import Trial
 from pareto.outcome import Failure, Outcome, Ticket
-from pareto.requirements import parse
+from pareto.requirements import parse_all
 from pareto.samplers import SAMPLERS, UNTEACHABLE, StudySampler
 from pareto.space import distributions
 from pareto.study import CONSTANTS, constants
@@ -49,13 +49,11 @@ from unlearn.seeds import derive_seed
 
 STUDIES = ("digits", "digits-class")
 CONTESTANTS = ("random", "qmc", "nsga2", "gp", "tpe")
+TEACHABLE = tuple(name for name in CONTESTANTS if name not in UNTEACHABLE)
 CHECKPOINTS = (50, 100, 200)
 """After how many trials it is looked at what was found."""
 
-REQUIREMENTS = [
-    parse(text, FIGURES | CONSTANTS)
-    for text in ("frm >= 0.7 * ceiling", "rte <= 0.5 * retrain_rte")
-]
+REQUIREMENTS = parse_all(["frm >= 0.7 * ceiling", "rte <= 0.5 * retrain_rte"], FIGURES | CONSTANTS)
 """What a user asks of a trial who prefers test accuracy."""
 
 REPEATS = 10
@@ -100,10 +98,12 @@ class Picked:
     """What a user would pick.
 
     Attributes:
+        satisfying: how many trials are as required.
         ta: its test accuracy, in percent.
         kept: how many of its repeats are as required, in percent.
     """
 
+    satisfying: int
     ta: float
     kept: float
 
@@ -114,13 +114,11 @@ class Search:
 
     Attributes:
         shares: hypervolume, by number of trials.
-        as_required: how many trials do what is asked of them, by number of trials.
-        picked: the best of them; None where there is none.
+        picked: what a user would pick, by number of trials; None where no trial is as required.
         suggesting: processor seconds per trial that it took to propose one, in the mean.
     """
 
     shares: Mapping[int, float]
-    as_required: Mapping[int, int]
     picked: Mapping[int, Picked | None]
     suggesting: float
 
@@ -131,11 +129,10 @@ def measure(settings: Settings) -> Iterator[Row]:
     device = choose_devices(settings.device)[0]
     for study in STUDIES[:1] if settings.quick else STUDIES:
         ground = prepare(studies.load(study), device, settings.workspace)
-        teachable = [name for name in CONTESTANTS if name not in UNTEACHABLE]
         for names, pointed, told in (
             (CONTESTANTS, True, False),
             (CONTESTANTS, False, False),
-            (teachable, True, True),
+            (TEACHABLE, True, True),
             (SETTINGS, True, False),
         ):
             yield from compare(ground, list(names), seeds, trials, pointed, told, device)
@@ -180,10 +177,11 @@ def rows(name: str, searches: Sequence[Search]) -> Iterator[Row]:
         shares = [search.shares[count] for search in searches]
         notes = f"{statistics.fmean(shares):.3f} ± {statistics.stdev(shares):.3f}, mean and sd"
         yield Row.of(f"{name}: {count} trials", shares, "of the box", notes=notes)
-        as_required = [search.as_required[count] for search in searches]
+        picked = [pick for search in searches if (pick := search.picked[count]) is not None]
+        nothing = [0] * (len(searches) - len(picked))
+        as_required = [*(pick.satisfying for pick in picked), *nothing]
         notes = f"mean {statistics.fmean(as_required):.1f}"
         yield Row.of(f"{name}: {count} trials, as required", as_required, "trials", notes=notes)
-        picked = [pick for search in searches if (pick := search.picked[count]) is not None]
         for what, figures in (
             ("TA of the pick", [pick.ta for pick in picked]),
             ("repeats of the pick as required", [pick.kept for pick in picked]),
@@ -214,13 +212,12 @@ def _search(task: Task) -> Search:
     definition = _ground.prepared.material.definition
     reference = _ground.prepared.reference
     known = constants(_ground.prepared.original_figures.as_dict(), reference.as_dict())
-    points = definition.starting_points() if task.starting_points else ()
+    starting = definition.starting_points() if task.starting_points else ()
     space, asked = distributions(definition.ranges), 0.0
-    values, complete = list[tuple[float, float, float]](), list[Trial]()
-    aim = Aim(REQUIREMENTS, known)
-    shares, met, picked = dict[int, float](), dict[int, int](), dict[int, Picked | None]()
+    aim, complete = Aim(REQUIREMENTS, known), list[Trial]()
+    shares, picked = dict[int, float](), dict[int, Picked | None]()
     with patch.dict(samplers.SAMPLERS, SETTINGS):
-        sampler = StudySampler(task.sampler, task.seed, points)  # type: ignore[arg-type]
+        sampler = StudySampler(task.sampler, task.seed, starting)  # type: ignore[arg-type]
         sampler.aim = aim if task.told else None
         study = optuna.create_study(directions=list(DIRECTIONS), sampler=sampler)
         for number in range(task.trials):
@@ -234,28 +231,26 @@ def _search(task: Task) -> Search:
                 trial.set_user_attr("metrics", dict(outcome.metrics))
                 study.tell(trial, outcome.values)
                 ta, frm, rte = outcome.values
-                values.append((ta, frm, rte))
-                complete.append(
-                    Trial(number, "complete", trial.params, values[-1], outcome.metrics, {}, None)
-                )
+                values, metrics = (ta, frm, rte), outcome.metrics
+                complete.append(Trial(number, "complete", trial.params, values, metrics, {}, None))
             else:
                 study.tell(trial, state=optuna.trial.TrialState.FAIL)
             if number + 1 in CHECKPOINTS or number + 1 == task.trials:
-                shares[number + 1] = hypervolume_share(values, reference.seconds)
-                met[number + 1] = sum(aim.met_by(trial.metrics) for trial in complete)
+                points = [each.values for each in complete if each.values is not None]
+                shares[number + 1] = hypervolume_share(points, reference.seconds)
                 picked[number + 1] = _pick(complete, aim)
-    return Search(shares, met, picked, asked / task.trials)
+    return Search(shares, picked, asked / task.trials)
 
 
 def _pick(complete: Sequence[Trial], aim: Aim) -> Picked | None:
     """What a user would pick; None if nothing will do."""
     try:
-        best = choose(complete, aim.constants, aim.requirements, "ta").trial
+        pick = choose(complete, aim.constants, aim.requirements, "ta")
     except NothingSatisfies:
         return None
-    again = [_run_trial(Ticket(0, best.params, derive_seed(n, "again"))) for n in range(REPEATS)]
+    again = [_run_trial(Ticket(0, pick.params, derive_seed(n, "again"))) for n in range(REPEATS)]
     kept = [isinstance(each, Outcome) and aim.met_by(each.metrics) for each in again]
-    return Picked(best.metrics["ta"], 100 * statistics.fmean(kept))
+    return Picked(pick.satisfying, pick.trial.metrics["ta"], 100 * statistics.fmean(kept))
 
 
 def main() -> None:
@@ -275,10 +270,12 @@ def main() -> None:
     parser.add_argument("--workspace", type=Path, default=Settings.workspace, metavar="FOLDER")
     add_json_argument(parser)
     chosen = parser.parse_args()
+    if chosen.told and (deaf := UNTEACHABLE.intersection(chosen.sampler or ())):
+        parser.error(f"nothing can be told to {', '.join(sorted(deaf))}")
     device = choose_devices(chosen.device)[0]
     measured = compare(
         prepare(studies.load(chosen.study), device, chosen.workspace),
-        chosen.sampler or CONTESTANTS,
+        chosen.sampler or (TEACHABLE if chosen.told else CONTESTANTS),
         chosen.seeds,
         chosen.trials,
         not chosen.no_starting_points,

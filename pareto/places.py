@@ -95,9 +95,11 @@ class Place:
             ) from None
         except Exception as error:  # each driver has exceptions of its own
             reason = _without_password(_first_line(error), self._url)
+            here = self.local_path(name) is not None
             raise InputError(
                 f"cannot {verb} {f'{self}/{name}'.rstrip('/')}: {reason}",
-                "check the address, the credentials, and that there is room",
+                f"check {'the path' if here else 'the address, the credentials'}, and that there is"
+                " room",
             ) from None
 
     @contextmanager

@@ -87,6 +87,17 @@ def parse(text: str, known: Collection[str]) -> Requirement:
     return _Parser(text, known).requirement()
 
 
+def parse_all(texts: Sequence[str], known: Collection[str]) -> list[Requirement]:
+    """Parse requirements; see `parse`.
+
+    Raises:
+        InputError: one is wrong, or they are no list.
+    """
+    if isinstance(texts, str):  # which is a sequence too, of letters
+        raise InputError(f"requirements are a list, and {texts!r} is a text", f"give [{texts!r}]")
+    return [parse(text, known) for text in texts]
+
+
 def violations(
     figures: Sequence[Figures], requirements: Sequence[Requirement]
 ) -> NDArray[np.float64]:

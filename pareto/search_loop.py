@@ -14,7 +14,7 @@ from pareto.material import Material
 from pareto.places import Place
 from pareto.plans import BudgetPlan
 from pareto.progress import Progress, search_progress
-from pareto.requirements import Requirement, parse
+from pareto.requirements import Requirement, parse_all
 from pareto.samplers import UNTEACHABLE, StudySampler
 from pareto.space import distributions
 from pareto.study import CONSTANTS, Study, constants, open_study
@@ -47,7 +47,7 @@ def aims(require: Sequence[str], sampler: SamplerName) -> list[Requirement]:
     Raises:
         InputError: one is wrong, speaks of what not every trial has, or the sampler learns nothing.
     """
-    requirements = [parse(text, FIGURES | CONSTANTS) for text in require]
+    requirements = parse_all(require, FIGURES | CONSTANTS)
     if requirements and sampler in UNTEACHABLE:
         raise InputError(
             f"the sampler {sampler!r} learns from no trial, and can aim at nothing",

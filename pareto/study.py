@@ -8,7 +8,7 @@ from pareto.choice import Pick, choose
 from pareto.front import DIRECTIONS, extremes, hypervolume, knee, non_dominated
 from pareto.indicators import hypervolume_share
 from pareto.ledger import Ledger, StudyKind, Trial, study_kinds
-from pareto.requirements import parse
+from pareto.requirements import parse_all
 from pareto.urls import shown
 from unlearn.errors import InputError
 
@@ -154,7 +154,7 @@ class Study:
             )
         constants = self.constants()
         known = {*constants, *set.intersection(*(set(trial.metrics) for trial in complete))}
-        requirements = [parse(text, known) for text in require]
+        requirements = parse_all(require, known)
         return choose(complete, constants, requirements, prefer)
 
 

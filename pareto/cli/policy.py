@@ -30,8 +30,11 @@ def read_policy(file: Path) -> list[str]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{file} is not valid TOML: {error}", "correct that line") from None
     table = content.get("requirements")
-    if set(content) != {"requirements"} or not isinstance(table, dict) or not table:
-        raise InputError(f"{file} has no table [requirements], or more than that", remedy)
+    if not isinstance(table, dict) or not table:
+        raise InputError(f"{file} has no table [requirements]", remedy)
+    if others := content.keys() - {"requirements"}:
+        others_named = ", ".join(sorted(others))
+        raise InputError(f"{file} has {others_named} beside the table [requirements]", remedy)
     for name, condition in table.items():
         if not isinstance(condition, str):
             raise InputError(f"{file}: {name} is no text", remedy)

@@ -216,6 +216,7 @@ def test_a_search_told_of_a_requirement_proposes_what_optunas_own_does_under_tha
     "given",
     [
         {"require": ["frm >="]},
+        {"require": "frm >= 0.5"},
         {"require": ["kept_forget > 3"]},
         {
             "require": ["frm > 0.5"],
@@ -243,8 +244,9 @@ def test_a_workspace_that_cannot_be_made_writes_nothing(tmp_path: Path) -> None:
     home = Home.new(tmp_path)
     home.workspace.touch()
     before = sorted(tmp_path.iterdir())
-    with pytest.raises(InputError, match="cannot write"):
+    with pytest.raises(InputError, match="cannot write") as caught:
         home.search(1)
+    assert "path" in caught.value.remedy
     assert sorted(tmp_path.iterdir()) == before
 
 
