@@ -161,6 +161,32 @@ def test_only_steady_networks_are_recorded() -> None:
     assert own.calls == 40
 
 
+def ask(number: Tensor) -> None:
+    """Wait for the GPU, which nothing that is recorded may do."""
+    float(number)
+
+
+def take_too_much(number: Tensor) -> None:
+    if torch.cuda.is_current_stream_capturing():
+        number.new_empty(2**45)
+
+
+@on_gpu
+@pytest.mark.parametrize("function", [ask, take_too_much])
+def test_after_a_recording_that_fails_the_gpu_works_as_before(
+    function: Callable[[Tensor], None],
+) -> None:
+    recipe = Recipe(epochs=4, learning_rate=0.01, batch_size=32)
+    before = trained("small-cnn", recipe, is_recorded=True)
+    recording, number = Recording(function), torch.zeros(1, device=LAST_GPU)
+    for _ in range(WARM_UP):
+        recording(number)
+    with pytest.raises(RuntimeError):
+        recording(number)
+    after = trained("small-cnn", recipe, is_recorded=True)
+    assert_close(after, before, rtol=0, atol=0)
+
+
 @on_gpu
 def test_a_recording_is_carried_out_once_per_call() -> None:
     total = torch.zeros(3, device=LAST_GPU)

@@ -2,6 +2,7 @@
 
 import time
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +18,20 @@ def test_work_adds_up(first: Work, second: Work) -> None:
     total = first + second
     assert total.steps == first.steps + second.steps
     assert total.samples == first.samples + second.samples
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_phase_lasts_until_a_gpu_has_done_what_it_was_told() -> None:
+    device = torch.device("cuda", 0)
+    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    matrix = torch.rand(4096, 4096, device=device)
+    stopwatch = Stopwatch(device)
+    with stopwatch.phase("multiply", Work()):
+        begin.record()
+        for _ in range(100):
+            matrix @ matrix
+        end.record()
+    assert 1000 * stopwatch.seconds >= begin.elapsed_time(end)
 
 
 def test_a_new_stopwatch_shows_nothing() -> None:
