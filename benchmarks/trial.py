@@ -43,18 +43,22 @@ BLOCK = 5
 
 
 def measure(settings: Settings) -> Iterator[Row]:
-    """On the digits and, given images, with a small and a large network on these."""
+    """On the digits and, given images, with a small and a large network on these; on a GPU with
+    the large one alone."""
     for case in cases(settings):
         yield from compare(case, settings)
 
 
 def cases(settings: Settings) -> Iterator[Case]:
     """What the settings allow."""
-    yield Case(studies.load("digits"), BLOCK if settings.quick else 4 * BLOCK)
+    on_cpu = settings.device == "cpu"
+    if on_cpu:
+        yield Case(studies.load("digits"), BLOCK if settings.quick else 4 * BLOCK)
     if settings.images is not None:
-        sizes = (1000, 400) if settings.quick else (5000, 2000)
-        yield Case(of_images(settings, "small-cnn", *sizes), 2 if settings.quick else BLOCK)
-        large = (250, 100) if settings.device == "cpu" else (10_000, 2000)
+        if on_cpu:
+            sizes = (1000, 400) if settings.quick else (5000, 2000)
+            yield Case(of_images(settings, "small-cnn", *sizes), 2 if settings.quick else BLOCK)
+        large = (250, 100) if on_cpu else (10_000, 2000)
         sizes = (100, 100) if settings.quick else large
         yield Case(of_images(settings, "resnet18", *sizes), 1 if settings.quick else 2)
 

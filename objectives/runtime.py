@@ -15,8 +15,11 @@ import numpy as np
 
 from unlearn.stopwatch import Phase, Stopwatch, Work
 
-ROUNDS = 4
-SECONDS = 60.0
+ROUNDS, SECONDS = 4, 60.0
+"""Of a calibration, at most."""
+
+AGREEMENT = 0.02
+"""Two rounds in which no request's duration differs by a larger share are enough."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,8 @@ def calibrate(probes: Sequence[Callable[[], Stopwatch]]) -> dict[str, UnitTime]:
     Args:
         probes: requests of different sizes, each of which runs once per call and returns its
             stopwatch. They take turns, so that a slow moment of the machine hits all of them,
-            after the first one has run once to warm up, for `ROUNDS` rounds or until `SECONDS`
-            have passed.
+            after the first one has run once to warm up, until two rounds in a row agree, for
+            `ROUNDS` rounds at most and no longer once `SECONDS` have passed.
 
     Returns:
         Unit times fitted to the median duration of each phase of each probe.
@@ -73,7 +76,9 @@ def calibrate(probes: Sequence[Callable[[], Stopwatch]]) -> dict[str, UnitTime]:
     probes[0]()
     rounds: list[list[Stopwatch]] = []
     started = time.perf_counter()
-    while len(rounds) < ROUNDS and (not rounds or time.perf_counter() - started < SECONDS):
+    while not rounds or not (
+        _agree(rounds) or len(rounds) == ROUNDS or time.perf_counter() - started > SECONDS
+    ):
         rounds.append([probe() for probe in probes])
     observed: dict[str, list[Phase]] = {}
     for runs in zip(*rounds, strict=True):
@@ -81,3 +86,11 @@ def calibrate(probes: Sequence[Callable[[], Stopwatch]]) -> dict[str, UnitTime]:
             median = statistics.median(run.phases[name].seconds for run in runs)
             observed.setdefault(name, []).append(Phase(phase.work, median))
     return fit_unit_times(observed)
+
+
+def _agree(rounds: Sequence[Sequence[Stopwatch]]) -> bool:
+    """Whether the last two rounds, if there are two, say nearly the same."""
+    return len(rounds) > 1 and all(
+        abs(one.seconds - other.seconds) <= AGREEMENT * max(one.seconds, other.seconds)
+        for one, other in zip(rounds[-2], rounds[-1], strict=True)
+    )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from objectives.evaluation import evaluate
-from pareto.devices import use_one_thread
+from pareto.devices import environment, use_one_thread
 from pareto.engines import Announce
 from pareto.errors import TrialFails
 from pareto.evidence import (
@@ -26,7 +26,6 @@ from pareto.evidence import (
 from pareto.experiment import Arm, configure, refuse_long_proxies
 from pareto.material import Material
 from pareto.preparation import original_figures, original_weights
-from pareto.trial import environment
 from pareto.workspace import Artifact
 from studies import Definition
 from studies.defaults import WORKSPACE

@@ -1,53 +1,77 @@
-"""Unit times that this machine has measured before.
+"""What this machine has measured before: unit times, and what a retraining takes.
 
 Two measurements never agree to the last bit, and the search follows what it sees: for the same
-command to give the same trials again, in another folder too, a calibration is made once per
-machine, problem and method, and kept in the user's cache.
+command to give the same trials and the same front again, in another folder too, each is made once
+per machine and problem, and kept in the user's cache.
 """
 
 import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from platformdirs import user_cache_path
+from pydantic import TypeAdapter
 
 from objectives.runtime import UnitTime
 
+T = TypeVar("T")
 
-def remembered_unit_times(
+
+@dataclass(frozen=True)
+class Measurement(Generic[T]):
+    """Something that is measured once.
+
+    Attributes:
+        name: how its files' names begin.
+        form: of its result.
+        is_made: what is said when it is.
+        was_made: what is said before the file's name, when it is read; nothing is said without.
+    """
+
+    name: str
+    form: TypeAdapter[T]
+    is_made: str
+    was_made: str | None = None
+
+
+UNIT_TIMES = Measurement(
+    "unit-times",
+    TypeAdapter(dict[str, UnitTime]),
+    "calibrating the runtime",
+    "the runtime was calibrated before",
+)
+RETRAINING = Measurement("retraining", TypeAdapter(float), "timing an epoch of retraining")
+"""In seconds."""
+
+
+def remembered(
+    measurement: Measurement[T],
     depends_on: Mapping[str, Any],
-    measure: Callable[[], dict[str, UnitTime]],
+    measure: Callable[[], T],
     announce: Callable[[str], None],
-) -> dict[str, UnitTime]:
-    """The unit times of this machine for what `depends_on` says: read, or measured and kept.
+) -> T:
+    """What this machine measured for what `depends_on` says: read, or measured and kept.
 
-    Without a place to keep them they are measured, and used, all the same.
+    Without a place to keep it, it is measured, and used, all the same.
     """
     key = hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()[:16]
-    file = user_cache_path("pareto-search") / f"unit-times-{key}.json"
-    found = _read(file)
-    if found is not None:
-        announce(f"the runtime was calibrated before: {file}")
+    file = user_cache_path("pareto-search") / f"{measurement.name}-{key}.json"
+    with suppress(OSError, ValueError):  # not there, or not ours: it is measured again
+        found = measurement.form.validate_json(file.read_bytes())
+        if measurement.was_made is not None:
+            announce(f"{measurement.was_made}: {file}")
         return found
-    announce("calibrating the runtime")
+    announce(measurement.is_made)
     measured = measure()
     draft = file.with_name(f"{file.name}.{os.getpid()}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(json.dumps({name: asdict(unit) for name, unit in measured.items()}))
+        draft.write_bytes(measurement.form.dump_json(measured))
         draft.replace(file)
     except OSError as error:
-        announce(f"the calibration cannot be kept in {file.parent}: {error.strerror}")
+        announce(f"what was measured cannot be kept in {file.parent}: {error.strerror}")
     return measured
-
-
-def _read(file: Path) -> dict[str, UnitTime] | None:
-    try:
-        content = json.loads(file.read_text())
-        return {name: UnitTime(**unit) for name, unit in content.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
-        return None  # not there, or not ours: it is measured again

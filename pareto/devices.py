@@ -3,6 +3,8 @@
 import ctypes
 import platform
 import sys
+from importlib.metadata import version
+from typing import Any
 
 import joblib
 import torch
@@ -54,6 +56,16 @@ def assign_workers(
 def device_model(device: torch.device) -> str:
     """What kind of device it is."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """Where something was computed."""
+    packages = ("pareto-search", "torch", "numpy")
+    return {
+        "host": platform.node(),
+        "device": f"{device} ({device_model(device)})",
+        "versions": {package: version(package) for package in packages},
+    }
 
 
 def use_one_thread() -> None:

@@ -13,14 +13,14 @@ from typing import Any
 import torch
 
 from objectives.runtime import UnitTime
-from pareto.calibration import remembered_unit_times
-from pareto.devices import use_one_thread
+from pareto.calibration import UNIT_TIMES, remembered
+from pareto.devices import environment, use_one_thread
 from pareto.engines import Announce, Engine, Workers
 from pareto.ledger import Ledger
 from pareto.material import Material
 from pareto.places import absolute
 from pareto.preparation import Prepared, open_workspace, prepare
-from pareto.trial import TrialRunner, environment
+from pareto.trial import TrialRunner
 from pareto.workspace import Workspace
 
 NOTES = ("original", "reference", "fingerprint", "unit_times", "calibrated_on")
@@ -109,4 +109,4 @@ def _unit_times(
     """The calibration; what it lays on the device is gone afterwards."""
     runner = TrialRunner(prepared, device)
     depends_on = {"workspace": workspace.key, **runner.calibration_key()}
-    return remembered_unit_times(depends_on, runner.calibrate, announce)
+    return remembered(UNIT_TIMES, depends_on, runner.calibrate, announce)

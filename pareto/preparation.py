@@ -6,13 +6,15 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
 
 from objectives.evaluation import Evaluation, EvaluationSets, evaluate
 from objectives.reference import Reference
-from pareto.devices import device_model
+from pareto.calibration import RETRAINING, remembered
+from pareto.devices import device_model, environment
 from pareto.engines import Announce, SerialEngine, Workers
 from pareto.material import Material
 from pareto.trainings import Training, trained
@@ -202,14 +204,13 @@ class _Builder:
                 runs.append(evaluate(model.eval(), sets, section.attack))
             except FloatingPointError:
                 raise _diverged(f"the retrained model {run + 1}") from None
-        name = f"retraining-{self._device_model}"
-        cost = self.workspace.get(name, lambda: self._cost_of_retraining(problem))
-        return Reference(tuple(runs), float(cost.notes["seconds"]))
+        depends_on = {"workspace": self.workspace.key, **environment(self.device)}
+        cost = partial(self._cost_of_retraining, problem)
+        return Reference(tuple(runs), remembered(RETRAINING, depends_on, cost, self.announce))
 
-    def _cost_of_retraining(self, problem: Problem) -> Artifact:
+    def _cost_of_retraining(self, problem: Problem) -> float:
         """Extrapolated from epochs that have the device to themselves: when models are trained side
         by side, a stopwatch tells of the others too."""
-        self.announce("timing an epoch of retraining")
         warm_up = min(WARM_UP_SAMPLES[self.device.type], len(problem.retain))
         few = problem.retain.take(torch.arange(warm_up, device=self.device))
         train_from_scratch(problem.build, few, problem.recipe, 0, epochs=1)
@@ -219,7 +220,7 @@ class _Builder:
             len(estimates) < TIMED_TRAININGS and time.perf_counter() - began < TIMED_SECONDS
         ):
             estimates.append(_seconds_of_training(problem))
-        return Artifact(notes={"seconds": statistics.median(estimates)})
+        return statistics.median(estimates)
 
     def precomputed(self, problem: Problem) -> Precomputed:
         """EL2N scores, and the proxy after every number of epochs that the search may ask for."""

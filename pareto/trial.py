@@ -1,13 +1,11 @@
 """One trial: parameters in, figures out. Knows nothing of storages, samplers or engines."""
 
-import platform
 import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
-from importlib.metadata import version
 from typing import Any
 
 import torch
@@ -17,7 +15,7 @@ from objectives.evaluation import Evaluation, evaluate
 from objectives.frm import frm_score, is_degenerate
 from objectives.reference import Reference
 from objectives.runtime import UnitTime, calibrate, calibrated_seconds
-from pareto.devices import device_model, use_one_thread
+from pareto.devices import environment, use_one_thread
 from pareto.outcome import Failure, Outcome, Ticket
 from pareto.preparation import WARM_UP_SAMPLES, Prepared
 from pareto.space import at_fraction
@@ -186,13 +184,3 @@ def describe(error: Exception) -> str:
     if isinstance(error, ValidationError):
         return describe_error(error)
     return in_one_line(error)
-
-
-def environment(device: torch.device) -> dict[str, Any]:
-    """Where something was computed."""
-    packages = ("pareto-search", "torch", "numpy")
-    return {
-        "host": platform.node(),
-        "device": f"{device} ({device_model(device)})",
-        "versions": {package: version(package) for package in packages},
-    }

@@ -124,7 +124,8 @@ def validate(
         seed = derive_seed(definition.seed, "validation", number, repeat)
         runs.append(_run(runner, Ticket(number, trial.params, seed)))
     reference = report.reference
-    retrained = {"ta": reference.ta, "rte": reference.seconds, **vars(reference.mean)}
+    price = ground.prepared.reference.seconds  # the study's, wherever it was begun
+    retrained = {"ta": reference.ta, "rte": price, **vars(reference.mean)}
     validation = Validation(
         number, trial.metrics, replayed, tuple(runs), retrained, reference.ceiling
     )

@@ -93,14 +93,25 @@ def test_calibration_takes_the_median_of_the_rounds_after_a_warm_up() -> None:
     # 0.5 s per step and 0.01 s per sample, after a slow warm-up and but for one slow moment each.
     few, many = Work(2, 100), Work(10, 100)
     log: list[Work] = []
-    steady = [2.0] * ROUNDS, [6.0] * ROUNDS
-    units = calibrate([Probe(few, [60, 9, *steady[0]], log), Probe(many, [6, 99, *steady[1]], log)])
+    units = calibrate([Probe(few, [60, 9, 2, 2, 2], log), Probe(many, [6, 6, 99, 6], log)])
     assert units["train"].step == pytest.approx(0.5)
     assert units["train"].sample == pytest.approx(0.01)
 
 
-def test_probes_take_turns() -> None:
+@pytest.mark.parametrize(
+    ("seconds", "rounds"),
+    [
+        ([(2.0, 6.0)] * 4, 2),
+        ([(2.0, 6.0), (2.039, 5.885), (2.0, 6.0), (2.0, 6.0)], 2),
+        ([(2.0, 6.0), (2.0, 6.2), (2.0, 6.2), (2.0, 6.2)], 3),
+        ([(2.0, 6.0), (2.1, 6.0), (2.0, 6.0), (2.1, 6.0)], ROUNDS),
+    ],
+)
+def test_probes_take_turns_until_two_rounds_agree(
+    seconds: list[tuple[float, float]], rounds: int
+) -> None:
     few, many = Work(2, 100), Work(10, 100)
     log: list[Work] = []
-    calibrate([Probe(work, [1.0] * 9, log) for work in (few, many)])
-    assert log == [few, *[few, many] * ROUNDS]
+    of_few, of_many = zip(*seconds, strict=True)
+    calibrate([Probe(few, [9.0, *of_few], log), Probe(many, list(of_many), log)])
+    assert log == [few, *[few, many] * rounds]

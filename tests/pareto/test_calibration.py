@@ -1,11 +1,11 @@
-"""Unit times are measured once per machine and problem, and then remembered."""
+"""What is measured once per machine and problem is remembered."""
 
 from pathlib import Path
 
 import pytest
 
 from objectives.runtime import UnitTime
-from pareto.calibration import remembered_unit_times
+from pareto.calibration import RETRAINING, UNIT_TIMES, remembered
 
 MEASURED = {"train": UnitTime(1 / 3, 2e-5)}
 
@@ -26,24 +26,36 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.usefixtures("cache")
 def test_a_second_call_gives_the_first_ones_times_to_the_last_bit() -> None:
-    remembered_unit_times({"device": "cpu"}, measure, print)
-    assert remembered_unit_times({"device": "cpu"}, refuse, print) == MEASURED
+    remembered(UNIT_TIMES, {"device": "cpu"}, measure, print)
+    assert remembered(UNIT_TIMES, {"device": "cpu"}, refuse, print) == MEASURED
+
+
+@pytest.mark.usefixtures("cache")
+def test_it_is_said_when_something_is_measured_and_where_unit_times_are_from() -> None:
+    said: list[str] = []
+    for _ in range(2):
+        remembered(UNIT_TIMES, {}, measure, said.append)
+        assert remembered(RETRAINING, {}, lambda: 0.1, said.append) == 0.1
+    made, timed, read = said
+    assert made == "calibrating the runtime"
+    assert timed == "timing an epoch of retraining"
+    assert Path(read.removeprefix("the runtime was calibrated before: ")).exists()
 
 
 @pytest.mark.usefixtures("cache")
 def test_another_device_is_measured_anew() -> None:
-    remembered_unit_times({"device": "cpu"}, measure, print)
+    remembered(UNIT_TIMES, {"device": "cpu"}, measure, print)
     other = {"train": UnitTime(1.0, 1.0)}
-    assert remembered_unit_times({"device": "cuda:0"}, lambda: other, print) == other
+    assert remembered(UNIT_TIMES, {"device": "cuda:0"}, lambda: other, print) == other
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"train": 3}', '{"train": {"step": 1}}', "{"])
 def test_a_damaged_file_is_measured_anew(content: str, cache: Path) -> None:
-    remembered_unit_times({}, measure, print)
+    remembered(UNIT_TIMES, {}, measure, print)
     (file,) = cache.iterdir()
     file.write_text(content)
-    assert remembered_unit_times({}, measure, print) == MEASURED
-    assert remembered_unit_times({}, refuse, print) == MEASURED
+    assert remembered(UNIT_TIMES, {}, measure, print) == MEASURED
+    assert remembered(UNIT_TIMES, {}, refuse, print) == MEASURED
 
 
 def test_without_a_place_to_keep_them_the_times_are_used_and_that_is_said(
@@ -52,5 +64,5 @@ def test_without_a_place_to_keep_them_the_times_are_used_and_that_is_said(
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     said: list[str] = []
-    assert remembered_unit_times({}, measure, said.append) == MEASURED
+    assert remembered(UNIT_TIMES, {}, measure, said.append) == MEASURED
     assert "cannot be kept" in said[-1]

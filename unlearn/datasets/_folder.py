@@ -1,5 +1,6 @@
 """One's own images: `train/<class>/*` and `test/<class>/*`, in any format that Pillow reads."""
 
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -70,30 +71,30 @@ def _files(part: Path, classes: list[str]) -> tuple[list[Path], torch.Tensor]:
     files: list[Path] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
-        members = sorted(
-            f for f in (part / name).iterdir() if f.is_file() and not f.name.startswith(".")
-        )
+        with os.scandir(part / name) as entries:
+            members = sorted(e.name for e in entries if e.is_file() and not e.name.startswith("."))
         if not members:
             raise InputError(f"{part / name} holds no image", LAYOUT)
-        files += members
+        files += [part / name / member for member in members]
         labels += [label] * len(members)
     return files, torch.tensor(labels, dtype=torch.int64)
 
 
 def _decode(files: list[Path]) -> torch.Tensor:
     """All images as N×C×H×W uint8; C is 1 if every image is grey and 3 otherwise."""
-    arrays = [_read(file) for file in files]
-    height, width = arrays[0].shape[:2]
-    for file, array in zip(files, arrays, strict=True):
+    height, width = _read(files[0]).shape[:2]
+    images = np.empty((len(files), 1, height, width), np.uint8)
+    for position, file in enumerate(files):
+        array = _read(file)
         if array.shape[:2] != (height, width):
             raise InputError(
                 f"{file} is {array.shape[1]}×{array.shape[0]} but {files[0]} is {width}×{height}",
                 "resize the images to one size",
             )
-    channels = 3 if any(array.ndim == 3 for array in arrays) else 1
-    images = np.empty((len(arrays), channels, height, width), np.uint8)
-    for image, array in zip(images, arrays, strict=True):
-        image[:] = array.transpose(2, 0, 1) if array.ndim == 3 else array  # grey: each channel
+        if array.ndim == 3 and images.shape[1] == 1:  # the first in colour
+            images = np.repeat(images, 3, axis=1)
+        # A grey one goes into each channel.
+        images[position] = array.transpose(2, 0, 1) if array.ndim == 3 else array
     return torch.from_numpy(images)
 
 
@@ -108,8 +109,8 @@ def _read(file: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
             if image.mode.startswith("I"):  # 16-bit grey, which convert("L") would clip at 255
                 deep = np.asarray(image, dtype=np.float64)
                 return (deep * (255 / 65535)).round().clip(0, 255).astype(np.uint8)
-            grey = image.mode in ("1", "L", "LA")
-            return np.array(image.convert("L" if grey else "RGB"))
+            mode = "L" if image.mode in ("1", "L", "LA") else "RGB"
+            return np.array(image if image.mode == mode else image.convert(mode))
     except (*DAMAGED, Image.DecompressionBombError) as error:
         raise InputError(
             f"{file} is not a readable image ({error})", "repair or remove it"
