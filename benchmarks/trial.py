@@ -58,7 +58,7 @@ def cases(settings: Settings) -> Iterator[Case]:
         if on_cpu:
             sizes = (1000, 400) if settings.quick else (5000, 2000)
             yield Case(of_images(settings, "small-cnn", *sizes), 2 if settings.quick else BLOCK)
-        large = (250, 100) if on_cpu else (10_000, 2000)
+        large = (250, 100) if on_cpu else (5000, 1000)
         sizes = (100, 100) if settings.quick else large
         yield Case(of_images(settings, "resnet18", *sizes), 1 if settings.quick else 2)
 

@@ -19,7 +19,7 @@ ROUNDS, SECONDS = 4, 60.0
 """Of a calibration, at most."""
 
 AGREEMENT = 0.02
-"""Two rounds in which no request's duration differs by a larger share are enough."""
+"""Two rounds whose durations differ by no larger share are enough."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,6 @@ def calibrate(probes: Sequence[Callable[[], Stopwatch]]) -> dict[str, UnitTime]:
 
 
 def _agree(rounds: Sequence[Sequence[Stopwatch]]) -> bool:
-    """Whether the last two rounds, if there are two, say nearly the same."""
-    return len(rounds) > 1 and all(
-        abs(one.seconds - other.seconds) <= AGREEMENT * max(one.seconds, other.seconds)
-        for one, other in zip(rounds[-2], rounds[-1], strict=True)
-    )
+    """Whether the last two rounds, if there are two, took nearly the same time."""
+    took = [sum(stopwatch.seconds for stopwatch in each) for each in rounds[-2:]]
+    return len(took) == 2 and max(took) - min(took) <= AGREEMENT * max(took)
