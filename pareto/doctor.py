@@ -48,10 +48,14 @@ def examine(storage: str, workspace: str, ray_address: str | None) -> Iterator[F
         "workspace": lambda: _workspace(workspace),
         "ray": lambda: _ray(ray_address),
     }
+    wrong: set[str] = set()
     for about, check in checks.items():
+        if about == "clock" and "storage" in wrong:
+            continue  # the same would be said of it
         try:
             yield Finding(about, check())
         except UserFacingError as error:
+            wrong.add(about)
             yield Finding(about, error.problem, error.remedy)
 
 
@@ -107,6 +111,7 @@ def _storage(url: str) -> str:
     from pareto.ledger import study_kinds
 
     if not storages.exists(url):
+        storages.clock_difference(url)  # writes where it would be
         return f"{shown(url)} can be reached; no study is in it yet"
     opened = storages.connect(url, writable=True)
     return f"{shown(url)} can be read and written; {len(study_kinds(opened))} studies"

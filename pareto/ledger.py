@@ -193,7 +193,7 @@ class Ledger:
                 way_back = "put back the files that it was begun with"
             raise StudyMismatch(
                 f"the study {self.name!r} in this storage is another one: {'; '.join(differing)}",
-                f"{way_back}, or use another --storage",
+                f"{way_back}, give the definition another name, or use another --storage",
             )
 
     def refuse_change(self) -> None:

@@ -48,6 +48,7 @@ def study_summary(study: Study) -> dict[str, Any]:
         "original": dict(study.original),
         "ceiling": study.reference.get("ceiling"),
         "hypervolume": study.hypervolume(),
+        "hypervolume_share": study.hypervolume_share(),
         "hypervolume_reference": study.hypervolume_reference(),
         "front": [trial.number for trial in study.front()],
         "marks": {str(number): marks for number, marks in study.marks().items()},

@@ -9,7 +9,7 @@ from pareto import groundwork, storages
 from pareto.aim import Aim
 from pareto.engines import Announce
 from pareto.engines.settings import EngineSettings
-from pareto.ledger import Ledger, study_names
+from pareto.ledger import Ledger, study_kinds
 from pareto.material import Material
 from pareto.places import Place
 from pareto.plans import BudgetPlan
@@ -17,7 +17,7 @@ from pareto.progress import Progress, search_progress
 from pareto.requirements import Requirement, parse_all
 from pareto.samplers import UNTEACHABLE, StudySampler
 from pareto.space import distributions
-from pareto.study import CONSTANTS, Study, constants, open_study
+from pareto.study import COMMANDS, CONSTANTS, Study, constants, open_study
 from pareto.trial import FIGURES, make_runner
 from pareto.trial_feed import TrialFeed
 from pareto.urls import shown
@@ -34,7 +34,13 @@ def find_definition(name: str, url: str) -> Definition:
     """
     if storages.exists(url) and not name.endswith(".toml"):
         storage = storages.connect(url, writable=False)
-        if name in study_names(storage):
+        kind = study_kinds(storage).get(name)
+        if kind in COMMANDS:
+            raise InputError(
+                f"the study {name!r} in {shown(url)} is a {kind}, and no problem to search",
+                "name the study, or the definition, that it was made of",
+            )
+        if kind == "search":
             stored = Ledger(storage, name).note("definition")
             if stored is not None:
                 return studies.validate(stored, f"the study {name!r} in {shown(url)}")
@@ -95,6 +101,8 @@ def search(
         OnlyFailures: `max_failures` trials failed one after the other.
         KeyboardInterrupt: stopped, at the user's second request or before the first trial.
     """
+    if budget < 1:
+        raise InputError(f"a budget of {budget} trials asks for nothing", "use 1 or more")
     if not isinstance(definition, Definition):
         definition = find_definition(str(definition), storage)
     wanted = aims(require, definition.sampler)

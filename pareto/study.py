@@ -150,7 +150,8 @@ class Study:
         complete = self.complete()
         if not complete:
             raise InputError(
-                f"the study {self.name!r} has no complete trial", "run `pareto-search` first"
+                f"the study {self.name!r} has no complete trial",
+                f"run `pareto-search --study {self.name}` first",
             )
         constants = self.constants()
         known = {*constants, *set.intersection(*(set(trial.metrics) for trial in complete))}
@@ -181,14 +182,13 @@ def open_study(name: str | None, url: str = storages.DEFAULT_URL) -> Study:
             " it shows what is there, and runs nothing twice",
         )
     if name not in names:
-        place = shown(url)
-        listed = ", ".join(names) or "none"
-        raise InputError(
-            f"there is no study {name!r} in {place}"
-            if name
-            else f"{place} holds {len(names)} searches",
-            f"choose one of those it holds: {listed}"
-            if name
-            else f"name one with --study; it holds {listed}",
-        )
+        place, listed = shown(url), ", ".join(names)
+        problem = f"there is no study {name!r} in {place}"
+        remedy = f"choose one of those it holds: {listed}"
+        if name is None:
+            problem = f"{place} holds {len(names) or 'no'} search{'es' * (len(names) > 1)}"
+            remedy = f"name one with --study; it holds {listed}"
+        if not names:
+            remedy = "make one with `pareto-search`, or name another --storage"
+        raise InputError(problem, remedy)
     return Study(Ledger(storage, name), url)

@@ -59,10 +59,10 @@ class Validation:
         """The mean of each figure over the repeats."""
         return {name: statistics.fmean(run[name] for run in self.repeats) for name in FIGURES}
 
-    def sd(self) -> dict[str, float]:
-        """The standard deviation of each figure over the repeats; 0 for a single one."""
+    def sd(self) -> dict[str, float] | None:
+        """The standard deviation of each figure over the repeats; a single one has none."""
         if len(self.repeats) < 2:
-            return dict.fromkeys(FIGURES, 0.0)
+            return None
         return {name: statistics.stdev(run[name] for run in self.repeats) for name in FIGURES}
 
     def as_dict(self) -> dict[str, Any]:

@@ -184,9 +184,11 @@ class Definition(_Strict):
         self._check_ends(ranges)
         self._check_first_trials(ranges)
         if "delta" in fields and self.longest_delta() > self.recipe.epochs:
+            given = "delta" in self.space or "delta" in self.fixed
             raise ValueError(
-                f"delta goes up to {self.longest_delta()}, beyond recipe.epochs"
-                f" ({self.recipe.epochs}), which the proxy's schedule is made for"
+                f"delta goes up to {self.longest_delta()}{'' if given else ' by itself'}, beyond"
+                f" recipe.epochs ({self.recipe.epochs}), which the proxy's schedule is made for;"
+                " raise these, or end space.delta there"
             )
         return self
 

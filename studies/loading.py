@@ -21,7 +21,8 @@ def load(name_or_path: str | Path) -> Definition:
     A path ends in `.toml`; paths inside the file are relative to the file's folder.
 
     Raises:
-        InputError: there is none, it is no TOML, or a field is wrong (which one is named).
+        InputError: there is none, it is no TOML, a field is wrong (which one is named), or a file
+            has the name of a built-in one.
     """
     name = str(name_or_path)
     if name in builtin_names():
@@ -39,7 +40,13 @@ def load(name_or_path: str | Path) -> Definition:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise InputError(f"cannot read {path}: {reason}", "check the path") from None
-    return _parse(text, str(path), path.parent.resolve())
+    definition = _parse(text, str(path), path.parent.resolve())
+    if definition.name in builtin_names():
+        raise InputError(
+            f"{path}: {definition.name!r} is the name of a built-in study",
+            "give yours another name",
+        )
+    return definition
 
 
 def _parse(text: str, source: str, folder: Path) -> Definition:

@@ -83,7 +83,10 @@ def resolve(
     else:
         chosen = _checked(read_indices(request.file), stays.numpy(), request.file)
     if len(chosen) == 0:
-        raise InputError("the request forgets no sample", "name at least one")
+        told = (
+            f"{request.file} names" if isinstance(request, IndexRequest) else "the request forgets"
+        )
+        raise InputError(f"{told} no sample", "name at least one")
     stays[chosen] = False
     if not stays.any():
         raise InputError("no sample is left to retain", "name fewer, or train a new model")

@@ -112,6 +112,7 @@ def apply(
         from pareto.cli.output import print_json
         from pareto.cli.progress import ProgressDisplay
         from pareto.devices import choose_devices
+        from pareto.study import open_study
 
     ways = [trial is not None, params is not None, bool(require or policy)]
     if sum(ways) != 1:
@@ -130,7 +131,7 @@ def apply(
             conditions = stated(require, policy)
             definition, arm, origin = _from_study(study, storage, trial, conditions, prefer)
     except NothingSatisfies as failure:
-        explain(failure)
+        explain(failure, open_study(study, storage))
         return NOTHING_SATISFIES
     if original is not None:
         definition = definition.model_copy(update={"original": str(original)})
@@ -226,7 +227,13 @@ def _read_params(file: Path) -> Mapping[str, Any]:
 
 
 def _print(evidence: Mapping[str, Any], folder: Path) -> None:
-    from pareto.cli.output import add_figure_columns, figure_cells, plain_table, result_console
+    from pareto.cli.output import (
+        add_figure_columns,
+        figure_cells,
+        plain_table,
+        result_console,
+        validated_line,
+    )
     from pareto.evidence import EVIDENCE, WEIGHTS
 
     asked, cost = evidence["asked"], evidence["cost"]["seconds"]
@@ -236,6 +243,10 @@ def _print(evidence: Mapping[str, Any], folder: Path) -> None:
     table.add_row("before", *figure_cells(evidence["figures"]["before"]))
     table.add_row("after", *figure_cells({**evidence["figures"]["after"], "rte": cost}))
     result_console.print(table)
+    origin = evidence["study"]
+    if origin["validation"] is not None and origin["file"] is None:  # or else anybody says so
+        line = f"Trial {origin['trial']} in its study. {validated_line(origin['validation'])}"
+        result_console.print(line, soft_wrap=True)
     for title, lines in evidence["meaning"].items():
         result_console.print(f"What this {title.replace('_', ' ')}:")
         for line in lines:

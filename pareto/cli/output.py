@@ -60,6 +60,19 @@ def figure_cells(metrics: Mapping[str, float]) -> list[str]:
     return [format(metrics[name], form) if name in metrics else "" for name, form in forms.items()]
 
 
+def validated_line(validation: Mapping[str, Any]) -> str:
+    """What came of running a trial again; see `pareto.validation.Validation.as_dict`."""
+    mean, sd = validation["mean"], validation["sd"] or {}
+    told = [
+        f"{name.upper()} {mean[name]:{form}}"
+        + (f" ± {sd[name]:{form}}" if name in sd else "")
+        + unit
+        for name, form, unit in (("ta", ".2f", " %"), ("frm", ".3f", ""), ("rte", ".3f", " s"))
+    ]
+    times = len(validation["repeats"])
+    return f"Run again on data the search never saw, {times}×: {', '.join(told)}."
+
+
 def plain_table(title: str) -> Table:
     """A table without side lines, as wide as its content."""
     return Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))

@@ -62,14 +62,14 @@ def pick(
     try:
         chosen = opened.pick(conditions, prefer)
     except NothingSatisfies as failure:
-        explain(failure)
+        explain(failure, opened)
         return NOTHING_SATISFIES
     _print(opened, chosen, form)
     return 0
 
 
 def _print(study: "Study", chosen: "Pick", form: str) -> None:
-    from pareto.cli.output import print_csv, print_json, result_console
+    from pareto.cli.output import print_csv, print_json, result_console, validated_line
     from pareto.records import trial_row, trial_summary
 
     if form == "json":
@@ -91,7 +91,7 @@ def _print(study: "Study", chosen: "Pick", form: str) -> None:
     if form == "csv":
         print_csv([trial_row(chosen.trial, study.marks())])
         return
-    metrics = chosen.trial.metrics
+    metrics, validation = chosen.trial.metrics, study.validation(chosen.trial.number)
     lines = [
         chosen.why,
         f"  TA {metrics['ta']:.2f} %, FRM {metrics['frm']:.3f}"
@@ -102,7 +102,9 @@ def _print(study: "Study", chosen: "Pick", form: str) -> None:
         f" MIA {metrics['mia']:.2f} % ({metrics['mia_gap']:+.2f})",
         *(f"  {_sentence(judgement)}" for judgement in chosen.judgements),
         "  " + ", ".join(f"{name}={value}" for name, value in chosen.trial.params.items()),
-        f"Replay it, and see it on data the search never saw: {_replay_command(study, chosen)}",
+        f"Replay it, and see it on data the search never saw: {_replay_command(study, chosen)}"
+        if validation is None
+        else validated_line(validation),
         f"Carry out a request with it: {_apply_command(study, chosen)}",
     ]
     for line in lines:
@@ -133,14 +135,20 @@ def _sentence(judgement: "Judgement") -> str:
     return f"{text}: {judgement.left:.4g} {comparison} {judgement.right:.4g}, {amount}"
 
 
-def explain(failure: "NothingSatisfies") -> None:
+def explain(failure: "NothingSatisfies", study: "Study") -> None:
+    """Say why no trial will do, and which comes nearest."""
     binding = failure.binding
+    requirement, ceiling = binding.best.requirement, study.reference["ceiling"]
+    at_ceiling = {**study.constants(), **failure.nearest.metrics, "frm": ceiling}
+    remedy = "relax a requirement, or search on with a larger --budget"
+    if "frm" in requirement.names and not requirement.holds(at_ceiling):
+        remedy = f"relax it: retrained models have FRM {ceiling:.3f} themselves, the ceiling"
     lines = [
         f"error: no trial satisfies every requirement; {binding.best.requirement.text!r} binds",
         f"its best value is {binding.best.left:.4g} against {binding.best.right:.4g},"
         f" in trial {binding.best_trial}; {binding.satisfying} trial(s) satisfy it alone",
         f"nearest is trial {failure.nearest.number}:",
         *(f"  {_sentence(judgement)}" for judgement in failure.judgements),
-        "relax a requirement, or search on with a larger --budget",
+        remedy,
     ]
     print("\n".join(lines), file=sys.stderr)

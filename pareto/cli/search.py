@@ -126,6 +126,9 @@ def search(
         display.announce(f"wrote {', '.join(map(str, written))}")
     if len(result.complete()) < budget:
         raise KeyboardInterrupt
-    wanted = [word for text in conditions or ["frm >= 0.6"] for word in ("--require", text)]
-    hint = study_command("pick", definition.name, storage, *wanted, "--prefer", "ta")
+    wanted = [word for text in conditions for word in ("--require", text)]
+    if not wanted and any(trial.metrics["frm"] >= 0.6 for trial in result.complete()):
+        wanted = ["--require", "frm >= 0.6"]
+    prefer = ("--prefer", "ta" if wanted else "knee")
+    hint = study_command("pick", definition.name, storage, *wanted, *prefer)
     display.announce(f"next: {hint}")

@@ -96,7 +96,8 @@ def _print(result: "Validation") -> None:
         ("± standard deviation", result.sd()),
         ("retrained models on the report half", result.retrained),
     ):
-        table.add_row(label, *figure_cells(metrics))
+        if metrics is not None:
+            table.add_row(label, *figure_cells(metrics))
     result_console.print(table)
     same = "reproduces every objective bit for bit" if result.reproduced else "differs (see above)"
     result_console.print(

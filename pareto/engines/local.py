@@ -33,6 +33,8 @@ CONTEXT = (
 )
 SLOW_IMPORTS = ["pareto.worker_imports"]
 _ALIVE = "alive"
+_NO_GUARD = 99
+"""With which exit code a worker ends that would search instead, as its script says."""
 
 
 @contextmanager
@@ -44,6 +46,13 @@ def opened(devices: Sequence[torch.device]) -> Iterator["SerialEngine | PoolEngi
     else:
         with PoolEngine(devices) as pool:
             yield pool
+
+
+def end_if_imported_by_worker() -> None:
+    """End this process if it is a worker that is still importing the script it was started by: one
+    that searches whenever it is imported, and would start workers of its own."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        os._exit(_NO_GUARD)
 
 
 def start_forking() -> None:
@@ -175,6 +184,11 @@ class PoolEngine:
             message = worker.connection.recv()
         except (EOFError, ConnectionError):
             reason = worker.end()
+            if worker.process.exitcode == _NO_GUARD:
+                raise EngineError(
+                    "the script searches again when its workers import it",
+                    'put what it does under `if __name__ == "__main__":`',
+                ) from None
             if not worker.ready:
                 self._failed_starts += 1
                 if self._failed_starts == MAX_FAILED_STARTS:

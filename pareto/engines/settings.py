@@ -39,6 +39,8 @@ class EngineSettings:
         if self.name not in ENGINE_NAMES:
             raise InputError(f"there is no engine {self.name!r}", "use local or ray")
         of_ray = (self.ray_address, self.cpus_per_trial, self.gpus_per_trial)
+        if self.workers is not None and self.workers < 1:
+            raise InputError(f"{self.workers} workers do nothing", "use 1 or more")
         if self.name == "local" and of_ray != (None, None, None):
             raise InputError(
                 "--ray-address, --cpus-per-trial and --gpus-per-trial are for Ray alone",
@@ -64,7 +66,8 @@ class EngineSettings:
             )
 
     def check(self, runtime: str) -> None:
-        """Make sure of what can be told without starting anything.
+        """Make sure of what can be told without starting anything; a worker that has not been
+        asked for one ends here.
 
         Args:
             runtime: `calibrated` or `measured`; where the stopwatch counts, no device is shared.
@@ -72,6 +75,7 @@ class EngineSettings:
         Raises:
             InputError: there is no such device, or it would be shared and must not be.
         """
+        local.end_if_imported_by_worker()
         if self.name == "local":
             self._devices(runtime)
 

@@ -1,6 +1,8 @@
 """The search: an exact budget, resumed as if it had never stopped."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -261,3 +263,29 @@ def test_a_definition_file_is_found_although_the_storage_has_a_study(home: Home)
 def test_a_built_in_study_is_found_without_a_storage(tmp_path: Path) -> None:
     assert find_definition("digits", f"sqlite:///{tmp_path}/none.db").name == "digits"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_experiment_is_no_problem_to_search(compared: Home) -> None:
+    with pytest.raises(InputError, match=r"is a comparison, and no problem to search"):
+        find_definition(f"{NAME}-compare", compared.url)
+
+
+def test_a_budget_of_nothing_is_refused(empty_home: Home) -> None:
+    before = empty_home.files()
+    with pytest.raises(InputError, match="a budget of 0 trials"):
+        empty_home.search(0)
+    assert empty_home.files() == before
+
+
+def test_a_script_that_searches_whenever_it_is_imported_is_told_so(empty_home: Home) -> None:
+    script = empty_home.folder / "script.py"
+    script.write_text('import pareto\npareto.search("tiny.toml", 2, workers=2, device="cpu")\n')
+    ended = subprocess.run(
+        [sys.executable, script.name],
+        cwd=empty_home.folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1].startswith("pareto.errors.EngineError: the script")

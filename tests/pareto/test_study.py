@@ -121,7 +121,7 @@ def test_a_storage_without_studies_is_refused(url: str) -> None:
     storages.connect(url, writable=True)
     with pytest.raises(InputError) as caught:
         open_study(None, url)
-    assert "none" in caught.value.remedy
+    assert "holds no search" in caught.value.problem
 
 
 def add_foreign(connected: BaseStorage) -> None:

@@ -1,6 +1,7 @@
 """Running a chosen trial again, and on data that the search never saw."""
 
 import statistics
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,23 @@ def test_repeats_differ_from_each_other(validation: Validation) -> None:
 def test_repeats_are_summed_up_by_mean_and_deviation(validation: Validation) -> None:
     accuracies = [run["ta"] for run in validation.repeats]
     assert validation.mean()["ta"] == pytest.approx(sum(accuracies) / REPEATS)
-    assert validation.sd()["ta"] == pytest.approx(statistics.stdev(accuracies))
+    deviation = validation.sd()
+    assert deviation is not None
+    assert deviation["ta"] == pytest.approx(statistics.stdev(accuracies))
+
+
+def test_a_single_repeat_has_no_deviation(validation: Validation) -> None:
+    assert replace(validation, repeats=validation.repeats[:1]).sd() is None
+
+
+def test_a_retraining_costs_what_it_cost_when_the_study_was_begun(
+    finished: Home, tmp_path: Path
+) -> None:
+    copy = finished.copy(tmp_path / "home")
+    ledger = Ledger(connect(copy.url, writable=True), NAME)
+    ledger.set_note("reference", {**ledger.note("reference"), "seconds": 123.0})
+    again = validate(copy.study(), NUMBER, repeats=1, device="cpu", workspace=copy.workspace)
+    assert again.retrained["rte"] == 123.0
 
 
 def test_repeats_are_judged_against_the_retrained_models_on_the_same_half(

@@ -508,7 +508,7 @@ def test_a_method_that_does_not_exist_is_refused_and_the_known_ones_listed() -> 
 
 def test_another_method_must_fit_the_definition() -> None:
     fine_tuning = definition(method={"name": "ft"}, recipe=recipe(epochs=7))
-    words = "the study 'mine' with the method conmu: delta goes up to 8, beyond recipe.epochs"
+    words = "the study 'mine' with the method conmu: delta goes up to 8 by itself, beyond recipe"
     with pytest.raises(InputError, match=words):
         fine_tuning.with_method("conmu")
 

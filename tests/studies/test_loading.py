@@ -1,5 +1,6 @@
 """From a built-in name or a TOML file to a definition."""
 
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -188,3 +189,10 @@ def test_a_wrong_field_is_named_with_its_file(tmp_path: Path) -> None:
 def test_a_stored_definition_is_validated_under_the_name_of_its_source() -> None:
     with pytest.raises(InputError, match="the storage: name: Field required"):
         validate({"model": "small-cnn"}, "the storage")
+
+
+def test_a_file_may_not_take_the_name_of_a_built_in_study(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(resources.files("studies").joinpath("digits.toml").read_text("utf-8"))
+    with pytest.raises(InputError, match="'digits' is the name of a built-in study"):
+        load(file)

@@ -9,15 +9,15 @@ import pytest
 from tests.pareto.cli.conftest import Invoke
 from tests.unlearn.datasets.planted import cut_network, plant_into
 
-NAME = "cifar10-resnet18-class"
+LONG, NAME = "cifar10-resnet18-class", "short"
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the definition, but for a small model and a short recipe, and with its data."""
-    text = resources.files("studies").joinpath(f"{NAME}.toml").read_text("utf-8")
+    text = resources.files("studies").joinpath(f"{LONG}.toml").read_text("utf-8")
     short = text.replace('model = "resnet18"', 'model = "small-cnn"')
-    short = short.replace("epochs = 80", "epochs = 8")
+    short = short.replace("epochs = 80", "epochs = 8").replace(LONG, NAME)
     (tmp_path / "short.toml").write_text(short, "utf-8")
     (tmp_path / "data").mkdir()
     cut_network(monkeypatch.setattr)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from pareto.ledger import Ledger
+from pareto.storages import connect
 from tests.pareto.cli.conftest import Invoke
 from tests.pareto.home import NAME, Home
 from tests.pareto.program import run
@@ -83,6 +85,20 @@ def test_that_nothing_satisfies_is_explained_with_exit_code_3(
     assert f"trial {best.number}" in reachable
     assert f"nearest is trial {best.number}" in ending.err
     assert "missing" in ending.err
+
+
+@pytest.mark.parametrize(("above", "advice"), [(1e-6, "the ceiling"), (-1e-6, "search on")])
+def test_nobody_is_told_to_search_on_for_more_than_the_ceiling(
+    finished: Home, tmp_path: Path, invoke: Invoke, above: float, advice: str
+) -> None:
+    copy = finished.copy(tmp_path / "home")
+    ledger = Ledger(connect(copy.url, writable=True), NAME)
+    best = max(trial.metrics["frm"] for trial in copy.study().complete())
+    ceiling = best + 0.1
+    ledger.set_note("reference", {**ledger.note("reference"), "ceiling": ceiling})
+    ending = invoke(copy.folder, "pick", "--require", f"frm >= {ceiling + above}")
+    assert ending.code == 3
+    assert advice in ending.err.splitlines()[-1]
 
 
 def test_that_nothing_satisfies_ends_the_program_with_exit_code_3(finished: Home) -> None:

@@ -45,6 +45,16 @@ def test_a_pick_tells_of_its_validation(copy: Home, invoke: Invoke) -> None:
     invoke(copy.folder, "validate", "--trial", str(number), "--repeats", "1", "--quiet")
     picked = json.loads(invoke(copy.folder, "pick", "--prefer", "ta", "--format", "json").out)
     assert picked["validation"]["number"] == number
+    (run,) = picked["validation"]["repeats"]
+    told = f"TA {run['ta']:.2f} %, FRM {run['frm']:.3f}, RTE {run['rte']:.3f} s."
+    said = invoke(copy.folder, "pick", "--prefer", "ta").out
+    assert f"Run again on data the search never saw, 1×: {told}" in said
+
+
+def test_a_single_repeat_has_no_deviation(copy: Home, invoke: Invoke) -> None:
+    words = ("validate", "--trial", "2", "--device", "cpu", "--repeats")
+    assert "±" not in invoke(copy.folder, *words, "1").out
+    assert "±" in invoke(copy.folder, *words, "2").out
 
 
 def test_a_trial_that_is_not_there_is_refused(copy: Home, invoke: Invoke) -> None:

@@ -20,6 +20,7 @@ from unlearn.errors import InputError
         ({"name": "ray", "device": "cpu", "gpus_per_trial": 0.5}, "exclude each other"),
         ({"name": "ray", "gpus_per_trial": 1.5}, "neither a whole number nor a share"),
         ({"name": "ray", "ray_address": "ray://head:10001"}, "address of a Ray client"),
+        ({"workers": 0}, "0 workers do nothing"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(
