@@ -129,6 +129,9 @@ def study_lines(study: Study) -> list[str]:
         + f"; hypervolume {study.hypervolume_share():.3f} of the ideal box."
     ]
     if study.reference:
+        price = study.reference["seconds"]
+        if complete and all(rte >= price for _, _, rte in study.values()):
+            lines.append(f"Every trial costs more than retraining, which takes {price:.3f} s.")
         lines.append(
             f"Ceiling: FRM {study.reference['ceiling']:.3f}. Above it nothing can be told from"
             " retraining."

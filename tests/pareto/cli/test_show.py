@@ -2,12 +2,15 @@
 
 import csv
 import json
+from pathlib import Path
 
 import optuna
 import pytest
 
 from pareto import storages
+from pareto.ledger import Ledger
 from pareto.outcome import Outcome
+from pareto.storages import connect
 from tests.pareto.cli.conftest import Invoke
 from tests.pareto.conftest import TRIALS, Tiny
 from tests.pareto.home import NAME, Home, open_ledger, tiny
@@ -46,6 +49,18 @@ def test_the_front_is_shown_as_a_table_with_its_marks(finished: Home, invoke: In
     assert f"Ceiling: FRM {finished.study().reference['ceiling']:.3f}" in ending.out
     first_words = [line.split()[0] for line in ending.out.splitlines() if line.strip()]
     assert {str(trial.number) for trial in finished.study().front()} <= set(first_words)
+
+
+def test_that_nothing_is_cheaper_than_retraining_is_said(
+    finished: Home, tmp_path: Path, invoke: Invoke
+) -> None:
+    assert "costs more" not in invoke(finished.folder, "show").out
+    copy = finished.copy(tmp_path / "home")
+    ledger = Ledger(connect(copy.url, writable=True), NAME)
+    ledger.set_note("reference", {**ledger.note("reference"), "seconds": 1e-6})
+    said = invoke(copy.folder, "show").out
+    assert "hypervolume 0.000 of the ideal box" in said
+    assert "Every trial costs more than retraining" in said
 
 
 def test_a_study_that_was_only_prepared_can_be_shown(home: Home, invoke: Invoke) -> None:
