@@ -28,6 +28,8 @@ from unlearn.stopwatch import Stopwatch
 PROBES = (0.05, 0.1, 0.2, 0.35, 0.6)
 """Where in the search space the runtime is calibrated, from low ends to high ends."""
 
+PROXY_EPOCHS = 3
+"""Of the proxy that a calibration trains, at most: the first epoch takes longer than all others."""
 
 FIGURES = frozenset(
     {"ta", "fa", "ra", "mia", "frm", "rte", "fa_gap", "ra_gap", "mia_gap", "ceiling"}
@@ -146,15 +148,15 @@ class TrialRunner:
     def calibrate(self) -> dict[str, UnitTime]:
         """Measure the method's unit times on this device, which has nothing else to do.
 
-        Of what trials share, the two smallest probes make their own, with proxies of one epoch and
-        of none, and the others pay nothing for it: what it cost to prepare may have been measured
-        elsewhere, or at a busier time.
+        Of what trials share, the two smallest probes make their own, with proxies of some epochs
+        and of none, and the others pay nothing for it: what it cost to prepare may have been
+        measured elsewhere, or at a busier time.
         """
         ranges = self._definition.ranges
         configs = [self._definition.config(at_fraction(ranges, f)) for f in PROBES]
         shared: list[Precomputed | None] = [None] * len(configs)
         if self._precomputed is not None:
-            longest = min(1, self._definition.longest_delta())
+            longest = min(PROXY_EPOCHS, self._definition.longest_delta())
             configs[:2] = replace(configs[0], delta=longest), replace(configs[1], delta=0)
             shared[2:] = [self._precomputed.free_of_charge()] * len(configs[2:])
 
