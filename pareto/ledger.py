@@ -376,11 +376,6 @@ def study_kinds(storage: optuna.storages.BaseStorage) -> dict[str, StudyKind]:
     }
 
 
-def study_names(storage: optuna.storages.BaseStorage) -> list[str]:
-    """The searches in a storage, by name."""
-    return [name for name, kind in study_kinds(storage).items() if kind == "search"]
-
-
 def differing_fields(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """The fields in which two identities differ."""
     keys = [key for key in {**one, **other} if one.get(key) != other.get(key)]

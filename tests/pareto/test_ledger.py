@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from pareto import storages
 from pareto.leases import Driver
-from pareto.ledger import Counts, Ledger, StudyMismatch, study_names
+from pareto.ledger import Counts, Ledger, StudyMismatch, study_kinds
 from pareto.outcome import Failure, Ticket
 from tests.pareto.cheap import (
     SEED,
@@ -115,7 +115,7 @@ def test_an_empty_study_with_other_objectives_is_refused(
 def test_the_studies_of_a_storage_are_listed_by_name(memory: BaseStorage) -> None:
     for name in ("b", "a"):
         Ledger.open(memory, {"name": name}, {}, SPACE, sampler())
-    assert study_names(memory) == ["a", "b"]
+    assert study_kinds(memory) == {"a": "search", "b": "search"}
 
 
 # --- asking and telling
