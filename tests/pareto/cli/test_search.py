@@ -20,6 +20,8 @@ from tests.pareto.home import NAME, Home, tiny
 from tests.pareto.program import Ending, Program, run
 
 RESUME = ("--study", NAME, "--budget")
+MEASURES = ("reference", "original", "hypervolume", "hypervolume_reference", "front", "marks")
+"""What a study as a whole is told by, as JSON."""
 SLOW = tiny(method={"epochs": SLOW_EPOCHS})
 
 
@@ -113,7 +115,7 @@ def test_a_search_may_be_told_of_requirements_and_hands_them_on_to_pick(
     assert invoke(home.folder, *hint[hint.index("pareto-search") + 1 :]).code in (0, 3)
 
 
-def test_the_same_command_in_another_folder_gives_the_same_trials_bit_for_bit(
+def test_the_same_command_in_another_folder_gives_the_same_study_bit_for_bit(
     tmp_path: Path, invoke: Invoke
 ) -> None:
     words = ("--study", "tiny.toml", "--budget", "18", "--workers", "1", "--format", "json")
@@ -125,6 +127,8 @@ def test_the_same_command_in_another_folder_gives_the_same_trials_bit_for_bit(
     )
     assert len(first) == 18
     assert first == second
+    one, other = studies
+    assert {key: one[key] for key in MEASURES} == {key: other[key] for key in MEASURES}
 
 
 def test_a_study_that_only_fails_ends_with_exit_code_1_and_the_reason(
