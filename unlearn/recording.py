@@ -4,12 +4,12 @@ A step of training is some hundreds of small orders, which a GPU carries out fas
 gives them. As a CUDA graph they are one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import _has_any_global_hook
+from torch.nn.modules import module as all_layers
 
 WARM_UP = 3
 """Calls before the one that is recorded: libraries prepare themselves in the first ones."""
@@ -22,12 +22,21 @@ traces, hooks and replaced functions: they may draw lots in Python, or look at t
 def is_steady(model: nn.Module) -> bool:
     """Whether all layers of a model are known to do the same in every step."""
     return (
-        not _has_any_global_hook()
+        not any(_hooks_of_all_layers())
         and all(_is_steady(layer) for layer in model.modules())
         and not any(
             parameter._backward_hooks or parameter._post_accumulate_grad_hooks
             for parameter in model.parameters()
         )
+    )
+
+
+def _hooks_of_all_layers() -> tuple[Mapping[int, object], ...]:
+    return (
+        all_layers._global_forward_hooks,
+        all_layers._global_forward_pre_hooks,
+        all_layers._global_backward_hooks,
+        all_layers._global_backward_pre_hooks,
     )
 
 
