@@ -117,7 +117,8 @@ def gradient(model: nn.Module, samples: Samples, reduction: Literal["mean", "sum
     """
     loss = F.cross_entropy(model(to_unit(samples.images)), samples.labels, reduction=reduction)
     parts = torch.autograd.grad(loss, _trainable(model), materialize_grads=True)
-    return torch.cat([part.flatten() for part in parts])
+    # Older versions of torch let the zeros of what has no part in the answer require gradients.
+    return torch.cat([part.detach().flatten() for part in parts])
 
 
 def influence(model: nn.Module, forget: Samples, retain: Samples, batch_size: int) -> Tensor:

@@ -154,7 +154,7 @@ ARCHIVES = {
     "cifar100": ("cifar-100-python.tar.gz", "https://www.cs.toronto.edu/~kriz/"),
     "svhn": ("train_32x32.mat", "http://ufldl.stanford.edu/housenumbers/"),
     "fashion-mnist": ("FashionMNIST/raw/train-images-idx3-ubyte.gz", "http://fashion-mnist.s3"),
-    "mnist": ("MNIST/raw/train-images-idx3-ubyte.gz", "https://ossci-datasets.s3"),
+    "mnist": ("MNIST/raw/train-images-idx3-ubyte.gz", torchvision_datasets.MNIST.mirrors[0]),
 }
 
 
