@@ -13,6 +13,7 @@ class UserFacingError(Exception):
         super().__init__(problem, remedy)
         self.problem = problem
         self.remedy = remedy
+        self.add_note(remedy)  # which stands under the problem in a traceback
 
     def __str__(self) -> str:
         return self.problem

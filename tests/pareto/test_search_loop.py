@@ -288,4 +288,6 @@ def test_a_script_that_searches_whenever_it_is_imported_is_told_so(empty_home: H
         timeout=60,
     )
     assert ended.returncode == 1
-    assert ended.stderr.splitlines()[-1].startswith("pareto.errors.EngineError: the script")
+    *_, problem, remedy = ended.stderr.splitlines()
+    assert problem.startswith("pareto.errors.EngineError: the script searches again")
+    assert "__main__" in remedy
