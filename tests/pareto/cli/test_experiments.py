@@ -26,7 +26,7 @@ def test_failures_are_named_with_their_reasons() -> None:
 
 
 def test_of_many_failures_the_first_are_named() -> None:
-    with pytest.raises(TrialFails, match=r"^5 run\(s\) failed: .* …$") as caught:
+    with pytest.raises(TrialFails, match=r"^5 run\(s\) failed: .* …\n") as caught:
         end(results(dict.fromkeys(range(5), "ValueError: no"), {}), LABELS)
     assert caught.value.problem.count("ValueError: no") == 3
 

@@ -281,7 +281,7 @@ print(sum(p.double().sum().item() for p in model.parameters()))
         ("nets:", "nets.py has no function called ''"),
         ("nets:missing", "nets.py has no function called 'missing'"),
         ("nets.py:number", "nets.py has no function called 'number'"),
-        ("nets:raises", "nets:raises fails when called with 5: RuntimeError: no 5 classes today$"),
+        ("nets:raises", "nets:raises fails when called with 5: RuntimeError: no 5 classes today\n"),
         ("nets:without_arguments", "nets:without_arguments fails when called with 5: TypeError"),
         ("nets:nothing", "nets:nothing makes a NoneType, not a model"),
         ("nets:one_more", r"answers two images with \(2, 6\), not with 2×5 logits"),
