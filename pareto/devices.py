@@ -1,4 +1,4 @@
-"""Which devices trials run on, and how many workers there are."""
+"""Which devices trials run on, how many workers there are, and what is noted of where they ran."""
 
 import ctypes
 import platform
