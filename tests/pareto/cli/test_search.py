@@ -212,13 +212,22 @@ def workers(program: Program) -> list[psutil.Process]:
 
 
 def test_two_drivers_at_once_share_the_budget_exactly(slow_home: Home, start: Start) -> None:
-    programs = [start(slow_home.folder, *RESUME, "8", "--workers", "1") for _ in range(2)]
-    assert [program.end().code for program in programs] == [0, 0]
+    first = start(slow_home.folder, *RESUME, "8", "--workers", "2")
+    first.wait_until(lambda: slow_home.complete() >= 1)
+    for worker in workers(first):
+        worker.suspend()  # or all may be done before the other driver begins
+    second = start(slow_home.folder, *RESUME, "8", "--workers", "1")
+    # What the workers of the first have just ended may be two of them.
+    enough = slow_home.complete() + 3
+    second.wait_until(lambda: slow_home.complete() >= enough)
+    for worker in workers(first):
+        worker.resume()
+    assert [program.end().code for program in (first, second)] == [0, 0]
     assert slow_home.states().count("COMPLETE") == 8
     assert set(slow_home.states()) <= {"COMPLETE", "WAITING"}
     complete = [trial for trial in slow_home.trials() if trial.state.name == "COMPLETE"]
     drivers = {trial.user_attrs["lease"]["pid"] for trial in complete}
-    assert drivers == {program.process.pid for program in programs}
+    assert drivers == {program.process.pid for program in (first, second)}
 
 
 def test_a_worker_that_is_killed_costs_its_trial_and_no_more(home: Home, start: Start) -> None:
