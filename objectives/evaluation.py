@@ -21,14 +21,14 @@ ENOUGH_OF_CLASS = 30
 
 @dataclass(frozen=True)
 class EvaluationSets:
-    """What a model is scored on. All tensors lie on one device.
+    """What a model is scored on. The samples lie on one device, all else on the CPU.
 
     Attributes:
         forget, retain: D_f and D_r.
         test: one half of the test data.
         members, nonmembers: positions in `retain` and `test` that the attack is fitted on.
         forgotten_class: the class of a class-wise request, else None.
-        of_retained_class: by test sample, whether D_r holds its class; on the CPU.
+        of_retained_class: by test sample, whether D_r holds its class.
     """
 
     forget: Samples

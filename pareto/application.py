@@ -130,7 +130,7 @@ def apply_request(
             "training_samples": len(material.dataset.train),
             "test_samples": len(material.dataset.test),
             "data": definition.data.name,
-            "data_sha256": material.dataset.fingerprint(),
+            "data_sha256": material.dataset.fingerprint,
             "positions": positions,
         },
         "done": {

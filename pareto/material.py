@@ -63,7 +63,7 @@ class Material:
         )
         earlier = Earlier()
         if file is not None:
-            earlier = Earlier.of(file.resolve()).in_data(dataset.fingerprint())
+            earlier = Earlier.of(file.resolve()).in_data(dataset.fingerprint)
         partition = resolve(definition.forget_request, dataset, seed, earlier.positions)
         halves = split_test(dataset.test.labels, seed)
         normalisation = checkpoint.normalisation if checkpoint else None
@@ -133,12 +133,12 @@ class Material:
             **({} if self.repeat is None else {"repeat": self.repeat}),
             **({} if source is None else {"model.sha256": source}),
             **({} if weights is None else {"original.sha256": weights}),
-            "data.sha256": self.dataset.fingerprint(),
+            "data.sha256": self.dataset.fingerprint,
             "request.sha256": Dataset(
                 Samples(self.partition.forget, self.partition.forget),
                 Samples(self.partition.retain, self.partition.retain),
                 classes=(),
-            ).fingerprint(),
+            ).fingerprint,
         }
 
     def _weights_fingerprint(self) -> str | None:

@@ -1,5 +1,6 @@
 """What every trial of a study shares: data, θ_o, retrained reference, scores, proxies."""
 
+import copy
 import hashlib
 import re
 import statistics
@@ -278,7 +279,7 @@ class _Builder:
 
     def _scores(self, problem: Problem, pruning_rate: float) -> Artifact:
         self.announce("scoring the samples")
-        pruned = self.material.problem(on_cpu(problem.original.state_dict()), self.device).original
+        pruned = copy.deepcopy(problem.original)
         prune(pruned, pruning_rate)
         el2n(pruned, problem.forget)  # the first call on a device is slower than all others
         stopwatch = Stopwatch(self.device)

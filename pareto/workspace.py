@@ -28,7 +28,7 @@ class Artifact:
         digest = hashlib.sha256()
         for name, tensor in sorted(self.tensors.items()):
             digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
-            digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+            digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
         return digest.hexdigest()
 
 

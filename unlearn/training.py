@@ -236,13 +236,12 @@ def predict(model: nn.Module, images: Tensor) -> Tensor:
     """Logits N×C of `model` in evaluation mode, without gradient; the model's mode is restored.
 
     Args:
-        images: N×C×H×W on the model's device, uint8 or float in pixel space. N may be 0.
+        images: N×C×H×W on the model's device, uint8 or float in pixel space; N ≥ 1.
     """
     was_training = model.training
     model.eval()
     height, width = images.shape[-2:]
     batch = min(EVALUATION_BATCH[images.device.type], EVALUATION_PIXELS // (height * width) or 1)
-    chunks = images.split(batch) if len(images) else (images,)
-    logits = torch.cat([model(to_unit(chunk)) for chunk in chunks])
+    logits = torch.cat([model(to_unit(chunk)) for chunk in images.split(batch)])
     model.train(was_training)
     return logits

@@ -148,14 +148,7 @@ def load_downloaded(name: str, folder: Path) -> Dataset:
     source = SOURCES[name]
     if _faulty(source, folder) is not None:
         with _alone_with(folder, name):
-            if _faulty(source, folder) is not None:  # nobody else was downloading it
-                for archive in source.archives():
-                    _fetch(archive, folder)
-    faulty = _faulty(source, folder)
-    if faulty is not None:
-        raise InputError(
-            f"{faulty} is missing or damaged, though it has just been unpacked", "try once more"
-        )
+            _download(source, folder)
     try:
         dataset = source.read(folder)
         _check(dataset)
@@ -165,6 +158,19 @@ def load_downloaded(name: str, folder: Path) -> Dataset:
             f"remove what is unpacked in {folder / source.files()[0][0].parent}; it is made anew",
         ) from None
     return dataset
+
+
+def _download(source: _Source, folder: Path) -> None:
+    """Download and unpack a data set, unless somebody else was doing it until now."""
+    if _faulty(source, folder) is None:
+        return
+    for archive in source.archives():
+        _fetch(archive, folder)
+    faulty = _faulty(source, folder)
+    if faulty is not None:
+        raise InputError(
+            f"{faulty} is missing or damaged, though it has just been unpacked", "try once more"
+        )
 
 
 def _faulty(source: _Source, folder: Path) -> Path | None:

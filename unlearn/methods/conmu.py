@@ -144,7 +144,8 @@ def unlearn(
         retain = problem.retain.take(
             within_bounds(retain_scores, config.retain_z1, config.retain_z2)
         )
-    with stopwatch.phase("noise", Work(1, len(forget))):
+    noised = len(forget) if config.alpha else 0
+    with stopwatch.phase("noise", Work(1, noised)):
         noisy = add_gaussian_noise(
             forget.images,
             alpha=config.alpha,
@@ -158,7 +159,7 @@ def unlearn(
     proxy = _proxy(problem, config, seed, stopwatch, precomputed)
     with stopwatch.phase("distil", Work(1, len(new))):
         # D_new is fixed and the proxy is in evaluation mode: its answers are the same every epoch.
-        proxy_logits = predict(proxy, new.images)
+        proxy_logits = predict(proxy, new.images) if len(new) else torch.empty(0)
     recipe = replace(config.fine_tuning, precision=problem.recipe.precision)
     work = Work(recipe.epochs * recipe.steps_per_epoch(len(new)), recipe.epochs * len(new))
 

@@ -47,4 +47,4 @@ def test_the_parts_together_are_the_images_of_scikit_learn_with_their_labels(
 
 
 def test_the_split_does_not_depend_on_the_seed(everything: Dataset) -> None:
-    assert load("digits", seed=7).fingerprint() == everything.fingerprint()
+    assert load("digits", seed=7).fingerprint == everything.fingerprint

@@ -144,8 +144,8 @@ def test_what_is_not_there_is_downloaded_once(
         point_to(name, base, monkeypatch)
         first = load(name, seed=0, folder=here)
     again = load(name, seed=0, folder=here)
-    assert first.fingerprint() == again.fingerprint()
-    assert first.fingerprint() == load(name, seed=0, folder=folder).fingerprint()
+    assert first.fingerprint == again.fingerprint
+    assert first.fingerprint == load(name, seed=0, folder=folder).fingerprint
     assert capsys.readouterr().out == ""
 
 
@@ -200,10 +200,10 @@ def test_what_is_unpacked_and_damaged_is_unpacked_anew(
     name: str, plant: Callable[[str], Planted]
 ) -> None:
     folder, loader = plant(name).folder, LOADERS[name][0]
-    whole = load(name, seed=0, folder=folder).fingerprint()
+    whole = load(name, seed=0, folder=folder).fingerprint
     for file in (loader.train_list[0][0], loader.meta["filename"]):
         (folder / loader.base_folder / file).write_bytes(b"damaged")
-        assert load(name, seed=0, folder=folder).fingerprint() == whole
+        assert load(name, seed=0, folder=folder).fingerprint == whole
 
 
 class Trap:

@@ -59,7 +59,7 @@ def test_the_seed_decides_the_subset() -> None:
 
 def test_a_limit_beyond_the_data_keeps_all_of_them() -> None:
     full, limited = load("digits", seed=0), load("digits", seed=0, train_limit=5000)
-    assert limited.fingerprint() == full.fingerprint()
+    assert limited.fingerprint == full.fingerprint
 
 
 def test_pixel_noise_has_its_standard_deviation_on_mid_grey(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_noisy_images_are_bytes() -> None:
 
 def test_the_seed_decides_the_pixel_noise() -> None:
     first, again, other = (load("digits", seed=s, pixel_noise=0.3) for s in (0, 0, 1))
-    assert first.fingerprint() == again.fingerprint()
+    assert first.fingerprint == again.fingerprint
     assert not torch.equal(first.train.images, other.train.images)
 
 

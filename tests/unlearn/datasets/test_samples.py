@@ -53,7 +53,7 @@ def test_equal_data_have_equal_fingerprints(dataset: Dataset) -> None:
         test=Samples(*(tensor.clone() for tensor in dataset.test)),
         classes=("a", "b"),
     )
-    assert copy.fingerprint() == dataset.fingerprint()
+    assert copy.fingerprint == dataset.fingerprint
 
 
 def test_the_fingerprint_tells_every_difference(dataset: Dataset) -> None:
@@ -71,4 +71,4 @@ def test_the_fingerprint_tells_every_difference(dataset: Dataset) -> None:
         replace(dataset, classes=("a", "c")),
         replace(dataset, train=test, test=train),
     ]
-    assert len({each.fingerprint() for each in different}) == len(different)
+    assert len({each.fingerprint for each in different}) == len(different)

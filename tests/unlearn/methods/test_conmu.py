@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy.special import softmax
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.testing import assert_close
 
 from unlearn.methods.conmu import ConMUConfig, unlearn
@@ -288,6 +289,19 @@ def test_an_empty_selection_is_flagged_and_leaves_the_pruned_model(problem: Prob
     assert_close(outcome.model.state_dict(), pruned.state_dict(), rtol=0, atol=0)
 
 
+def test_no_network_is_asked_about_no_images(problem: Problem) -> None:
+    # Some cannot answer, such as those that reshape to "as many columns as there are".
+    def refuse_none(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        assert all(len(part) for part in inputs)
+
+    hook = register_module_forward_pre_hook(refuse_none)
+    try:
+        outcome, _ = run(problem, NONE)
+    finally:
+        hook.remove()
+    assert outcome.flags == ("empty_selection",)
+
+
 @pytest.mark.parametrize(
     ("config", "sizes"),
     [
@@ -316,6 +330,11 @@ def test_the_work_of_every_phase_is_counted(problem: Problem) -> None:
         "distil": Work(1, 200),
         "finetune": Work(2 * 7, 2 * 200),
     }
+
+
+def test_no_noise_is_no_work(problem: Problem) -> None:
+    _, stopwatch = run(problem, replace(ALL, alpha=0))
+    assert stopwatch.phases["noise"].work == Work(1, 0)
 
 
 def test_the_work_counts_what_the_selection_left(problem: Problem) -> None:
