@@ -131,6 +131,7 @@ class TrialRunner:
         few = torch.arange(WARM_UP_SAMPLES[self._device.type], device=self._device)
         problem = replace(
             self._problem,
+            recipe=replace(self._problem.recipe, epochs=1),  # or retraining would be whole
             forget=self._problem.forget.take(few[: len(self._problem.forget)]),
             retain=self._problem.retain.take(few[: len(self._problem.retain)]),
         )

@@ -99,7 +99,8 @@ def _print(result: "Validation") -> None:
         if metrics is not None:
             table.add_row(label, *figure_cells(metrics))
     result_console.print(table)
-    same = "reproduces every objective bit for bit" if result.reproduced else "differs (see above)"
+    names = "TA and FRM" if result.timed else "every objective"
+    same = f"reproduces {names} bit for bit" if result.reproduced else "differs (see above)"
     result_console.print(
         f"The replay {same}. Ceiling on the report half: FRM {result.ceiling:.3f}.",
     )

@@ -225,6 +225,7 @@ class Recorded(NamedTuple):
     """A method that writes down what it is run on, and takes no time otherwise."""
 
     sizes: list[tuple[int, int]]
+    epochs: list[int]
 
     def unlearn(
         self,
@@ -235,6 +236,7 @@ class Recorded(NamedTuple):
         _precomputed: Precomputed | None,
     ) -> Unlearned:
         self.sizes.append((len(problem.forget), len(problem.retain)))
+        self.epochs.append(problem.recipe.epochs)
         with stopwatch.phase("prune", Work(1)):
             return Unlearned(problem.original, {}, sizes={})
 
@@ -244,7 +246,7 @@ def test_where_the_stopwatch_counts_a_method_is_run_on_few_samples_before_it_is_
     tiny_study: Tiny, monkeypatch: pytest.MonkeyPatch, few: int
 ) -> None:
     monkeypatch.setattr("pareto.trial.WARM_UP_SAMPLES", {"cpu": few})
-    made = {name: Recorded([]) for name in ("a", "b")}
+    made = {name: Recorded([], []) for name in ("a", "b")}
 
     def configure(_problem: Problem, params: Mapping[str, Any]) -> tuple[Method, None]:
         name = params["method"]
@@ -259,6 +261,7 @@ def test_where_the_stopwatch_counts_a_method_is_run_on_few_samples_before_it_is_
     first = min(few, sizes[0]), min(few, sizes[1])
     assert made["a"].sizes == [first, sizes, sizes, sizes]
     assert made["b"].sizes == [first, sizes, sizes]
+    assert made["b"].epochs == [1, *[tiny_study.material.definition.recipe.epochs] * 2]
 
 
 def test_warming_up_changes_no_figure(tiny_study: Tiny, outcome: Outcome) -> None:

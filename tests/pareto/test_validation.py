@@ -10,7 +10,8 @@ from pareto.ledger import Ledger, StudyMismatch
 from pareto.storages import connect
 from pareto.study import open_study
 from pareto.validation import Validation, validate
-from tests.pareto.home import NAME, Home
+from tests.pareto.conftest import Tiny
+from tests.pareto.home import NAME, Home, tiny
 from unlearn.errors import InputError
 
 NUMBER, REPEATS = 4, 3
@@ -32,6 +33,16 @@ def test_the_replay_reproduces_the_trial_bit_for_bit(home: Home, validation: Val
     assert validation.found == trial.metrics
     replayed = (validation.replayed["ta"], validation.replayed["frm"], validation.replayed["rte"])
     assert replayed == trial.values
+
+
+def test_a_stopwatch_need_not_show_the_same_time_again(tiny_study: Tiny, tmp_path: Path) -> None:
+    home = tiny_study.home.copy(tmp_path / "home")
+    home.file.unlink()
+    study = home.search(1, tiny(objectives={"runtime": "measured"}))
+    timed = validate(study, 0, repeats=1, device="cpu", workspace=home.workspace)
+    assert timed.found["rte"] != timed.replayed["rte"]
+    assert timed.reproduced
+    assert not replace(timed, replayed={**timed.replayed, "frm": -1.0}).reproduced
 
 
 def test_repeats_differ_from_each_other(validation: Validation) -> None:
