@@ -27,7 +27,8 @@ class TrialFeed:
     ) -> None:
         """
         Args:
-            max_failures: failures in a row, without a success, that end the work.
+            max_failures: failures in a row, without a success, that end the work. What still runs
+                then changes nothing any more: an engine that was told of the end may believe it.
             on_report: called after every trial.
         """
         self.stop = StopRequest()
@@ -41,11 +42,11 @@ class TrialFeed:
 
     @property
     def finished(self) -> bool:
-        return (
-            self.stop.requested
-            or len(self._reasons) >= self._max_failures
-            or self._plan.carried_out
-        )
+        return self.stop.requested or self._only_fails or self._plan.carried_out
+
+    @property
+    def _only_fails(self) -> bool:
+        return len(self._reasons) >= self._max_failures
 
     def next(self) -> Ticket | None:
         if self._lease_error is not None:
@@ -65,7 +66,8 @@ class TrialFeed:
             self._reasons.append(defect)
         else:
             self._ledger.complete(ticket, result)
-            self._reasons.clear()
+            if not self._only_fails:
+                self._reasons.clear()
         self._on_report()
 
     def put_back(self, ticket: Ticket) -> None:
@@ -79,10 +81,10 @@ class TrialFeed:
             waiting &= self._ledger.take_over_lost()[1]
 
     def raise_if_only_failures(self, remedy: str) -> None:
-        if len(self._reasons) >= self._max_failures:
+        if self._only_fails and not self._plan.carried_out:
             reason, times = Counter(self._reasons).most_common(1)[0]
             raise OnlyFailures(
-                f"the last {len(self._reasons)} trials failed, {times} of them with: {reason}",
+                f"{len(self._reasons)} trials failed in a row, {times} of them with: {reason}",
                 remedy,
             )
 
