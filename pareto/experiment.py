@@ -208,12 +208,11 @@ def _prepare(
     prepared = engine.call(work, announce, material.models_to_train)
     ledger.refuse_change()
     key = _note_key(material.repeat)
-    if ledger.note(key) is None:
-        figures = {
-            "original": prepared.original_figures.as_dict(),
-            "reference": prepared.reference.as_dict(),
-        }
-        ledger.set_note(key, figures)
+    figures = {
+        "original": prepared.original_figures.as_dict(),
+        "reference": prepared.reference.as_dict(),
+    }
+    ledger.decide({key: figures})
     return prepared.with_reference(ledger.note(key)["reference"])
 
 

@@ -56,9 +56,7 @@ def lay(
     work = partial(_lay, known, material, absolute(place))
     prepared, notes = engine.call(work, announce, material.models_to_train)
     ledger.refuse_change()
-    for key, note in notes.items():
-        if ledger.note(key) is None:
-            ledger.set_note(key, note)
+    ledger.decide(notes)
     if ledger.note("fingerprint") != prepared.fingerprint:
         announce(
             "what this machine has prepared differs from what the study was begun with (another"

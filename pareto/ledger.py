@@ -46,6 +46,9 @@ MAX_ATTEMPTS = 3
 LOOK_SECONDS = 0.1
 """How long a look at all trials lasts, where a change of somebody else's may be missing."""
 
+DECISION_SECONDS = 0.5
+"""How long a driver may take from seeing that something is not decided to having written it."""
+
 StudyKind = Literal["search", "comparison", "sweep"]
 State = Literal["complete", "failed", "running", "waiting"]
 _STATES: dict[TrialState, State] = {
@@ -173,6 +176,19 @@ class Ledger:
     def set_note(self, key: str, value: Any) -> None:
         """Write an attribute of the study."""
         self._study.set_user_attr(key, value)
+
+    def decide(self, notes: Mapping[str, Any]) -> None:
+        """Write what is decided once for all drivers, unless it is.
+
+        Of drivers that look at the same moment all write, and the last one counts. So whoever has
+        written returns when all of them have; what stands then stays.
+        """
+        known = self._study.user_attrs
+        open_ones = {key: value for key, value in notes.items() if known.get(key) is None}
+        for key, value in open_ones.items():
+            self.set_note(key, value)
+        if open_ones:
+            time.sleep(DECISION_SECONDS)
 
     def refuse_difference(self, identity: Mapping[str, Any]) -> None:
         """Make sure that this study is the one meant.

@@ -1,7 +1,11 @@
 """The ledger: identity, what is asked and told, and an exact budget."""
 
 import os
+import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Literal
 
 import optuna
@@ -11,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from pareto import storages
 from pareto.leases import Driver
-from pareto.ledger import Counts, Ledger, StudyMismatch, study_kinds
+from pareto.ledger import DECISION_SECONDS, Counts, Ledger, StudyMismatch, study_kinds
 from pareto.outcome import Failure, Ticket
 from tests.pareto.cheap import (
     SEED,
@@ -53,6 +57,31 @@ def test_opening_with_another_identity_lists_the_fields_that_differ(memory: Base
     assert "model is small-cnn there and resnet18 here" in caught.value.problem
     assert "limit is None there and 5 here" in caught.value.problem
     assert "epochs" not in caught.value.problem
+
+
+def test_drivers_that_decide_at_the_same_moment_go_by_the_same(
+    memory: BaseStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, quick = open_ledger(memory), open_ledger(memory)
+    monkeypatch.setattr(slow, "set_note", partial(_set_after_a_while, slow.set_note))
+    decided: list[object] = []
+
+    def decide(ledger: Ledger, price: float) -> None:
+        ledger.decide({"price": price})
+        decided.append(ledger.note("price"))
+
+    threads = [Thread(target=decide, args=args) for args in ((slow, 1.0), (quick, 2.0))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    decide(open_ledger(memory), 3.0)
+    assert decided == [1.0] * 3
+
+
+def _set_after_a_while(set_note: Callable[[str, object], None], key: str, value: object) -> None:
+    time.sleep(DECISION_SECONDS / 2)
+    set_note(key, value)
 
 
 def test_opening_with_another_identity_changes_nothing(memory: BaseStorage) -> None:
