@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -184,9 +185,8 @@ class Definition(_Strict):
         self._check_ends(ranges)
         self._check_first_trials(ranges)
         if "delta" in fields and self.longest_delta() > self.recipe.epochs:
-            given = "delta" in self.space or "delta" in self.fixed
             raise ValueError(
-                f"delta goes up to {self.longest_delta()}{'' if given else ' by itself'}, beyond"
+                f"delta goes up to {self.longest_delta()}, beyond"
                 f" recipe.epochs ({self.recipe.epochs}), which the proxy's schedule is made for;"
                 " raise these, or end space.delta there"
             )
@@ -246,8 +246,15 @@ class Definition(_Strict):
             if key in self.space:
                 chosen[key] = _range(self.space[key], whole=field.type in (int, "int"), key=key)
             elif key in self.unlearning.space and key not in self.fixed:
-                chosen[key] = self.unlearning.space[key]
+                chosen[key] = self._by_itself(key)
         return chosen
+
+    def _by_itself(self, key: str) -> Range:
+        """The range of a parameter that the definition does not speak of."""
+        span = self.unlearning.space[key]
+        if key == "delta" and isinstance(span, IntRange):  # a proxy follows the recipe's schedule
+            return replace(span, high=min(span.high, self.recipe.epochs))
+        return span
 
     def config(self, params: Mapping[str, Any]) -> Any:
         """The method's config with these parameters, the fixed values, and defaults for the rest.

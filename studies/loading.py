@@ -52,7 +52,7 @@ def load(name_or_path: str | Path) -> Definition:
 def _parse(text: str, source: str, folder: Path) -> Definition:
     try:
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # of numbers without end, too
         raise InputError(f"{source} is not valid TOML: {error}", "correct that line") from None
     _make_paths_absolute(content, folder)
     return validate(content, source)

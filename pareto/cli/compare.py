@@ -28,7 +28,8 @@ Examples:
     "methods",
     multiple=True,
     metavar="NAME",
-    help=f"Who takes part; may be repeated; +omp prunes first [default: {', '.join(CONTESTANTS)}].",
+    help="Who takes part; may be repeated; +omp prunes first [default, without --trial:"
+    f" {', '.join(CONTESTANTS)}].",
 )
 @click.option(
     "--trial",

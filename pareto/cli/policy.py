@@ -27,7 +27,7 @@ def read_policy(file: Path) -> list[str]:
         content = tomllib.loads(file.read_text("utf-8"))
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror}", "check the path") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # of text that is none, and of numbers without end, too
         raise InputError(f"{file} is not valid TOML: {error}", "correct that line") from None
     table = content.get("requirements")
     if not isinstance(table, dict) or not table:

@@ -125,7 +125,6 @@ def recipe(**values: Any) -> Content:
         ({"space": {"pruning_rate": {"low": 0.0, "high": 1.0}}}, "space.pruning_rate reaches 1.0"),
         ({"space": {"delta": {"low": 0, "high": 11}}}, ".*delta.*11.*recipe.epochs"),
         ({"space": {"delta": {"choices": [1, 11]}}}, ".*delta.*11.*recipe.epochs"),
-        ({"recipe": recipe(epochs=7)}, ".*delta.*8.*recipe.epochs"),
         # The method and the space together.
         (
             {"method": conmu(alpha=3), "space": {"alpha": {"low": 0, "high": 4}}},
@@ -506,11 +505,13 @@ def test_a_method_that_does_not_exist_is_refused_and_the_known_ones_listed() -> 
     assert all(name in caught.value.remedy for name in METHODS)
 
 
-def test_another_method_must_fit_the_definition() -> None:
-    fine_tuning = definition(method={"name": "ft"}, recipe=recipe(epochs=7))
-    words = "the study 'mine' with the method conmu: delta goes up to 8 by itself, beyond recipe"
-    with pytest.raises(InputError, match=words):
-        fine_tuning.with_method("conmu")
+@pytest.mark.parametrize(("epochs", "longest"), [(7, 7), (9, 8)])
+def test_by_itself_delta_ends_with_the_recipe(epochs: int, longest: int) -> None:
+    fine_tuning = definition(method={"name": "ft"}, recipe=recipe(epochs=epochs))
+    assert fine_tuning.longest_delta() == 0
+    other = fine_tuning.with_method("conmu")
+    assert other.ranges["delta"] == IntRange(0, longest)
+    assert other.longest_delta() == longest
 
 
 def test_a_name_that_becomes_too_long_is_refused() -> None:

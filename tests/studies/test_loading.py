@@ -164,7 +164,10 @@ def test_a_folder_is_no_definition(tmp_path: Path) -> None:
         load(tmp_path / "folder.toml")
 
 
-@pytest.mark.parametrize("content", [b"name = \xff\xfe", b"name = ", b"[data\n", b"a = 1\na = 2"])
+@pytest.mark.parametrize(
+    "content",
+    [b"name = \xff\xfe", b"name = ", b"[data\n", b"a = 1\na = 2", b"a = 1" + 5000 * b"0"],
+)
 def test_what_is_no_toml_is_refused_with_the_name_of_the_file(
     tmp_path: Path, content: bytes
 ) -> None:

@@ -133,6 +133,7 @@ def test_a_wrong_requirement_ends_the_program_with_exit_code_2(finished: Home) -
         "[requirements]\na = 3",
         '[requirements]\na = "ta >> 1"',
         "[requirements\n",
+        f"requirements = {'1' * 5000}",
         '[requirements]\na = "\udcff"',
     ],
 )
