@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pareto.commands import study_command
 from pareto.indicators import best_with_ta, common_ta, coverage, hypervolume_share
 from pareto.ledger import Trial, differing_fields
 from pareto.study import Study
@@ -116,7 +117,7 @@ def _refuse_unlike(study: Study, other: Study) -> None:
         if not each.complete():
             raise InputError(
                 f"the study {each.name!r} has no complete trial",
-                f"search it first: pareto-search --study {each.name}",
+                f"search it first: {study_command('', each.name, each.storage)}",
             )
 
 

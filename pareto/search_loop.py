@@ -7,6 +7,7 @@ from pathlib import Path
 import studies
 from pareto import groundwork, storages
 from pareto.aim import Aim
+from pareto.commands import study_command
 from pareto.engines import Announce
 from pareto.engines.settings import EngineSettings
 from pareto.ledger import Ledger, study_kinds
@@ -144,5 +145,6 @@ def search(
                 opened.run(source, partial(make_runner, ground.prepared, ground.unit_times))
     if not source.stop.requested:
         source.settle()
-    source.raise_if_only_failures("see `pareto-search show --format json` for the reason of each")
+    reasons = study_command("show", definition.name, storage, "--format", "json")
+    source.raise_if_only_failures(f"see `{reasons}` for the reason of each")
     return open_study(definition.name, storage)

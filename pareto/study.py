@@ -5,6 +5,7 @@ from typing import Any
 
 from pareto import storages
 from pareto.choice import Pick, choose
+from pareto.commands import study_command
 from pareto.front import DIRECTIONS, extremes, hypervolume, knee, non_dominated
 from pareto.indicators import hypervolume_share
 from pareto.ledger import Ledger, StudyKind, Trial, study_kinds
@@ -98,7 +99,7 @@ class Study:
         if trial is None:
             raise InputError(
                 f"the study {self.name!r} has no complete trial {number}",
-                "see `pareto-search show` for the numbers",
+                f"see `{study_command('show', self.name, self.storage)}` for the numbers",
             )
         return trial
 
@@ -151,7 +152,7 @@ class Study:
         if not complete:
             raise InputError(
                 f"the study {self.name!r} has no complete trial",
-                f"run `pareto-search --study {self.name}` first",
+                f"run `{study_command('', self.name, self.storage)}` first",
             )
         constants = self.constants()
         known = {*constants, *set.intersection(*(set(trial.metrics) for trial in complete))}

@@ -1,14 +1,13 @@
 """The options that several commands share."""
 
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from pareto.commands import STORAGE_VARIABLE
 from pareto.storages import DEFAULT_URL
-from pareto.urls import shown
 from studies.defaults import ENGINE, ENGINE_NAMES, MAX_FAILURES, STUDY, WORKSPACE
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -20,7 +19,7 @@ def storage_option(command: F) -> F:
         metavar="URL",
         default=DEFAULT_URL,
         show_default=True,
-        envvar="PARETO_SEARCH_STORAGE",
+        envvar=STORAGE_VARIABLE,
         show_envvar=True,
         help="Where studies are kept: sqlite:///FILE, journal:///FILE, or the URL of a database.",
     )(command)
@@ -173,11 +172,3 @@ def format_option(command: F) -> F:
         show_default=True,
         help="JSON and CSV go to standard output alone.",
     )(command)
-
-
-def study_command(command: str, study: str, storage: str, *more: object) -> str:
-    """A command on a study, as the user can paste it into a shell."""
-    words = ["pareto-search", command, "--study", study]
-    if storage != DEFAULT_URL:
-        words += ["--storage", shown(storage)]
-    return shlex.join([*words, *map(str, more)])

@@ -12,9 +12,9 @@ from pareto.cli.options import (
     prefer_option,
     requirement_options,
     storage_option,
-    study_command,
 )
 from pareto.cli.policy import stated
+from pareto.commands import study_command
 
 if TYPE_CHECKING:
     from pareto.choice import Judgement, NothingSatisfies, Pick

@@ -15,10 +15,10 @@ from pareto.cli.options import (
     requirement_options,
     seed_option,
     storage_option,
-    study_command,
     workspace_option,
 )
 from pareto.cli.policy import stated
+from pareto.commands import study_command
 from pareto.garbage import nothing_collected
 from studies import defaults
 from studies.defaults import EngineName
