@@ -52,7 +52,12 @@ MEMORY = (
 
 @contextmanager
 def connected(
-    address: str | None, workers: int | None, cpus: float, gpus: float | None
+    address: str | None,
+    workers: int | None,
+    cpus: float,
+    gpus: float | None,
+    *,
+    share: bool = True,
 ) -> Iterator["RayEngine"]:
     """An engine on a Ray cluster, for the time of the block.
 
@@ -60,6 +65,8 @@ def connected(
         address: of a running cluster (`auto`: of this machine's); None starts a Ray here.
         workers: trials at a time; None: as many as there is room for.
         cpus, gpus: what one trial takes; None: one GPU if there is any.
+        share: whether trials may share a device; otherwise, None is as many workers as have whole
+            GPUs, or one.
 
     Raises:
         EngineError: there is no such cluster, or no machine in it has room for a trial.
@@ -76,7 +83,8 @@ def connected(
                 f"no machine of the Ray cluster has {cpus:g} CPUs and {gpus:g} GPUs for a trial",
                 "ask for less with --cpus-per-trial and --gpus-per-trial",
             )
-        yield RayEngine(workers or sum(rooms), max(rooms), cpus, gpus, folder)
+        room = sum(rooms) if share or gpus >= 1 else 1
+        yield RayEngine(workers or room, max(rooms), cpus, gpus, folder)
 
 
 def _room(machine: Mapping[str, float], cpus: float, gpus: float) -> int:

@@ -1,5 +1,6 @@
 """Which engine runs the trials, and on what."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -57,6 +58,8 @@ class EngineSettings:
                 "use --gpus-per-trial, or --device cpu",
             )
         gpus = self.gpus_per_trial or 0.0
+        if not (math.isfinite(gpus) and math.isfinite(self.cpus_per_trial or 0.0)):
+            raise InputError("no machine has so much for a trial", "use numbers, like 0.5 or 2")
         if gpus and self.device == "cpu":
             raise InputError("--device cpu and --gpus-per-trial exclude each other", "use one")
         if gpus > 1 and gpus != int(gpus):
@@ -107,8 +110,9 @@ class EngineSettings:
             ) from None
         gpus = 0.0 if self.device == "cpu" else self.gpus_per_trial
         cpus = self.cpus_per_trial or 1.0
-        with ray_tune.connected(self.ray_address, self.workers, cpus, gpus) as engine:
-            if runtime == "measured" and engine.workers > 1 and not engine.has_whole_devices:
+        share = runtime != "measured"
+        with ray_tune.connected(self.ray_address, self.workers, cpus, gpus, share=share) as engine:
+            if not share and engine.workers > 1 and not engine.has_whole_devices:
                 raise InputError(
                     f"{engine.workers} workers would share devices and spoil measured runtime",
                     "use --workers 1 or whole GPUs, or, for a search, calibrated runtime",

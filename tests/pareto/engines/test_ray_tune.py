@@ -184,7 +184,7 @@ def test_by_default_there_are_as_many_workers_as_there_is_room_for(
 
 @pytest.mark.usefixtures("ray_engine")
 def test_measured_runtime_shares_no_device() -> None:
-    with EngineSettings(name="ray", workers=1).opened("measured") as engine:
+    with EngineSettings(name="ray").opened("measured") as engine:
         assert engine.workers == 1
     with (
         pytest.raises(InputError, match="spoil measured runtime"),

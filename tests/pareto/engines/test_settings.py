@@ -1,5 +1,6 @@
 """What a user may say of the engine, and what contradicts itself."""
 
+import math
 from typing import Any
 
 import pytest
@@ -21,6 +22,8 @@ from unlearn.errors import InputError
         ({"name": "ray", "gpus_per_trial": 1.5}, "neither a whole number nor a share"),
         ({"name": "ray", "ray_address": "ray://head:10001"}, "address of a Ray client"),
         ({"workers": 0}, "0 workers do nothing"),
+        ({"name": "ray", "cpus_per_trial": math.inf}, "no machine has so much"),
+        ({"name": "ray", "gpus_per_trial": math.nan}, "no machine has so much"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(
