@@ -62,11 +62,13 @@ class Requirement:
         return _COMPARISONS[self.comparison](*self.sides(figures))
 
     def sides(self, figures: Figures) -> tuple[float, float]:
-        """The values of the left and the right side; a division by zero is a NaN."""
+        """The values of the left and the right side; a division by zero is a NaN, and what is too
+        large for a number as well."""
         try:
-            return self._left(figures), self._right(figures)
+            sides = self._left(figures), self._right(figures)
         except ZeroDivisionError:
-            return float("nan"), float("nan")
+            sides = math.nan, math.nan
+        return sides if all(map(math.isfinite, sides)) else (math.nan, math.nan)
 
     def slack(self, figures: Figures) -> float:
         """How far it is from binding, in the units of its left side: positive is to spare,

@@ -180,9 +180,9 @@ def _from_file(file: Path, study: str | None, storage: str) -> "tuple[Definition
     from pareto.sweep import arms
 
     definition = find_definition(study or open_study(None, storage).name, storage)
-    content = _read_params(file)
+    content, picked = _read_params(file)
     method, params, fixed = content.get("method"), content["params"], content.get("fixed")
-    if file.suffix == ".json" and isinstance(fixed, dict):  # picked: the definition adds nothing
+    if picked and isinstance(fixed, dict):  # the definition adds nothing
         arm = _whole_arm(str(method), {**fixed, **params})
         found_by, number = content.get("study"), content.get("number")
         return definition, arm, Origin(found_by, number, content.get("validation"), file.name)
@@ -213,17 +213,19 @@ def _whole_arm(method: str, config: Mapping[str, Any]) -> "Arm":
     return Arm(method, asdict(whole))
 
 
-def _read_params(file: Path) -> Mapping[str, Any]:
+def _read_params(file: Path) -> tuple[Mapping[str, Any], bool]:
+    """What a file says, and whether it is JSON, as `pick` prints it; no TOML begins like that."""
     try:
         text = file.read_text("utf-8")
-        content = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
+        picked = text.lstrip().startswith("{")
+        content = json.loads(text) if picked else tomllib.loads(text)
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror}", "check the path") from None
     except ValueError as error:  # of both kinds, and of text that is none
         raise InputError(f"{file} cannot be parsed: {error}", PARAMS_REMEDY) from None
     if not isinstance(content, dict) or not isinstance(content.get("params"), dict):
         raise InputError(f"{file} has no params", PARAMS_REMEDY)
-    return content
+    return content, picked
 
 
 def _print(evidence: Mapping[str, Any], folder: Path) -> None:

@@ -117,10 +117,11 @@ class ServerBackend:
         try:
             yield
         except ImportError as error:
-            extra = f"pareto-search[{self._database}]"
+            remedy = f"install it with `pip install 'pareto-search[{self._database}]'`"
+            if self._driver != DRIVERS[self._database]:
+                remedy = f"install it, or leave +{self._driver} out of the URL"
             raise InputError(
-                f"{self.shown} needs the package {error.name or self._driver}",
-                f"install it with `pip install '{extra}'`",
+                f"{self.shown} needs the package {error.name or self._driver}", remedy
             ) from None
 
     def _lock(self, connection: "Connection") -> None:

@@ -313,10 +313,10 @@ def test_a_validated_trial_brings_its_figures_along(own: Walk, invoke: Invoke) -
     words = ("--trial", "1", *CPU)
     validated = invoke(own.folder, "validate", *words, "--repeats", "1", "--format", "json")
     point = invoke(own.folder, "pick", "--require", "ta >= 0", "--format", "json").out
-    (own.folder / "point.json").write_text(point)
+    (own.folder / "point").write_text(point)
     forget = ("--forget", "request.csv", *CPU, "--out")
     assert invoke(own.folder, "apply", "--trial", "1", *forget, "trial").code == 0
-    assert invoke(own.folder, "apply", "--params", "point.json", *forget, "file").code == 0
+    assert invoke(own.folder, "apply", "--params", "point", *forget, "file").code == 0
     by_trial, by_file = (evidence_in(own.folder / name)["study"] for name in ("trial", "file"))
     assert by_trial["validation"] == json.loads(validated.out)
     assert by_file["validation"] == json.loads(point)["validation"]

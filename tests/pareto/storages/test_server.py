@@ -1,5 +1,7 @@
 """Database servers: what their databases hold, and what happens when they go away."""
 
+import re
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -80,10 +82,21 @@ def test_a_url_without_a_driver_means_the_one_that_its_extra_installs(database: 
     assert storages.exists(database)
 
 
-def test_a_driver_that_is_not_installed_is_named_with_its_extra() -> None:
-    with pytest.raises(InputError, match="needs the package psycopg2") as caught:
-        storages.exists("postgresql+psycopg2://localhost/studies")
-    assert "pareto-search[postgresql]" in caught.value.remedy
+@pytest.mark.parametrize(
+    ("url", "package", "remedy"),
+    [
+        ("postgresql://localhost/studies", "psycopg", r"pareto-search\[postgresql\]"),
+        ("mysql+pymysql://localhost/studies", "pymysql", r"pareto-search\[mysql\]"),
+        ("postgresql+psycopg2://localhost/studies", "psycopg2", r"leave \+psycopg2 out"),
+    ],
+)
+def test_a_driver_that_is_not_installed_is_named(
+    monkeypatch: pytest.MonkeyPatch, url: str, package: str, remedy: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(InputError, match=f"needs the package {package}\n") as caught:
+        storages.exists(url)
+    assert re.search(remedy, caught.value.remedy)
 
 
 def test_a_missing_database_is_refused(database: str) -> None:
