@@ -3,14 +3,15 @@
     python -m benchmarks.calibration --images cifar10
 
 Configurations from all over the search space run one after the other, with nothing precomputed, so
-that all they are charged for is really done. This goes on for several rounds, each of which begins
-with a calibration like that of a search, and of all rounds the median counts: a machine that works
-slower for a while is no error of the calibration. Errors are those of the calibrated seconds, in
-percent of the stopwatch's; noise is by how much the stopwatch's single times differ from the
-median.
+that all they are charged for is really done. They take turns with calibrations like that of a
+search, a few at a time, in several rounds, of which the median counts: a machine that works slower
+for a while shifts the prices of a search all alike, and is no error of the calibration. Errors are
+those of the calibrated seconds, in percent of the stopwatch's. Noise is by how much single times of
+the stopwatch, and single calibrations, differ from their medians.
 """
 
 import statistics
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -30,6 +31,9 @@ from unlearn.stopwatch import Phase, Stopwatch, Work
 ROUNDS = 3
 """How many times a configuration is run."""
 
+TURN = 8
+"""How many configurations run between two calibrations."""
+
 FURTHEST = 3
 """How many of the worst configurations are shown."""
 
@@ -42,14 +46,15 @@ class Run:
         what: its parameters.
         work: of each phase.
         counted, measured: the calibrated seconds of each phase, and the stopwatch's.
-        each: the stopwatch's seconds of every single time.
+        each_counted, each_measured: the seconds of every single time.
     """
 
     what: str
     work: Mapping[str, Work]
     counted: Mapping[str, float]
     measured: Mapping[str, float]
-    each: Sequence[float]
+    each_counted: Sequence[float]
+    each_measured: Sequence[float]
 
 
 def measure(settings: Settings) -> Iterator[Row]:
@@ -75,16 +80,18 @@ def run_alone(case: Case, prepared: Prepared, device: torch.device) -> list[Run]
     definition, runner = case.definition, TrialRunner(prepared, device)
     problem = prepared.material.problem(prepared.original, device)
     tickets = draw_tickets(case)
-    rounds: list[tuple[UnitTimes, list[Stopwatch]]] = []
+    timed: dict[int, list[tuple[UnitTimes, Mapping[str, Phase]]]] = defaultdict(list)
     for _ in range(ROUNDS):
-        rounds.append((runner.calibrate(), [Stopwatch(device) for _ in tickets]))
-        for ticket, stopwatch in zip(tickets, rounds[-1][1], strict=True):
-            config = definition.config(ticket.params)
+        for position, ticket in enumerate(tickets):
+            if position % TURN == 0:
+                units = runner.calibrate()
+            stopwatch, config = Stopwatch(device), definition.config(ticket.params)
             definition.unlearning.unlearn(problem, config, ticket.seed, stopwatch, None)
+            timed[position].append((units, stopwatch.phases))
     return [
         summed_up(
             ", ".join(f"{name} {value:.3g}" for name, value in ticket.params.items()),
-            [(units, stopwatches[position].phases) for units, stopwatches in rounds],
+            timed[position],
         )
         for position, ticket in enumerate(tickets)
     ]
@@ -94,7 +101,7 @@ def summed_up(what: str, rounds: Sequence[tuple[UnitTimes, Mapping[str, Phase]]]
     """A configuration that was run in each round.
 
     Args:
-        rounds: the calibration of each, and what the stopwatch said.
+        rounds: the calibration before it in each, and what the stopwatch said.
     """
     work = {name: phase.work for name, phase in rounds[0][1].items()}
 
@@ -106,6 +113,7 @@ def summed_up(what: str, rounds: Sequence[tuple[UnitTimes, Mapping[str, Phase]]]
         work,
         _medians([counted(units) for units, _ in rounds]),
         _medians([{name: phase.seconds for name, phase in run.items()} for _, run in rounds]),
+        [sum(counted(units).values()) for units, _ in rounds],
         [sum(phase.seconds for phase in run.values()) for _, run in rounds],
     )
 
@@ -125,8 +133,13 @@ def rows(name: str, runs: Sequence[Run]) -> Iterator[Row]:
         percent(sum(run.counted.values()), alone) for run, alone in zip(runs, seconds, strict=True)
     ]
     yield Row.of(f"{name}: |error|", np.abs(whole).tolist(), "%", notes=spread(whole))
-    noise = [percent(time, statistics.median(run.each)) for run in runs for time in run.each]
-    yield Row.of(f"{name}: |noise|", np.abs(noise).tolist(), "%", notes=spread(noise))
+    for source, singles in (
+        ("the stopwatch", [run.each_measured for run in runs]),
+        ("a calibration", [run.each_counted for run in runs]),
+    ):
+        noise = [percent(time, statistics.median(each)) for each in singles for time in each]
+        what = f"{name}: |noise| of {source}"
+        yield Row.of(what, np.abs(noise).tolist(), "%", notes=spread(noise))
     for phase in runs[0].work:
         errors = [percent(run.counted[phase], run.measured[phase]) for run in runs]
         share = 100 * sum(run.measured[phase] for run in runs) / sum(seconds)

@@ -44,7 +44,10 @@ def test_of_several_rounds_the_median_counts() -> None:
     by_name = {row.what: row for row in rows("digits", [one])}
     assert by_name["digits: |error|"].median == pytest.approx(100 * (1 - 5 / 5.3))
     # 3.2, 8.3 and 11.9 s: the first one is 61 % and the last one 43 % away from the median.
-    assert by_name["digits: |noise|"].median == pytest.approx(100 * 3.6 / 8.3)
+    noise = by_name["digits: |noise| of the stopwatch"]
+    assert noise.median == pytest.approx(100 * 3.6 / 8.3)
+    # 3, 7 and 11 s are counted.
+    assert by_name["digits: |noise| of a calibration"].median == pytest.approx(100 * 4 / 7)
 
 
 def test_errors_are_those_of_the_calibration_in_percent_of_the_stopwatch() -> None:
