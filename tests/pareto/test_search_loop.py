@@ -119,7 +119,7 @@ def test_a_study_that_only_fails_is_stopped_with_the_reason(
 ) -> None:
     with pytest.raises(OnlyFailures, match="answers are not finite") as caught:
         search(DIVERGING, 9, workers=1, max_failures=3, **elsewhere(tiny_study, tmp_path))
-    assert "the last 3 trials failed, 3 of them" in caught.value.problem
+    assert "3 trials failed in a row, 3 of them" in caught.value.problem
 
 
 def test_failed_trials_are_in_the_storage_with_their_reason(
