@@ -46,8 +46,9 @@ MAX_ATTEMPTS = 3
 LOOK_SECONDS = 0.1
 """How long a look at all trials lasts, where a change of somebody else's may be missing."""
 
-DECISION_SECONDS = 0.5
-"""How long a driver may take from seeing that something is not decided to having written it."""
+DECISION_SECONDS, DECISION_TIMES = 0.1, 5
+"""How long others may take to see that something is not decided and to write it: so many seconds,
+or so many times as long as it took here."""
 
 StudyKind = Literal["search", "comparison", "sweep"]
 State = Literal["complete", "failed", "running", "waiting"]
@@ -183,12 +184,14 @@ class Ledger:
         Of drivers that look at the same moment all write, and the last one counts. So whoever has
         written returns when all of them have; what stands then stays.
         """
+        begun = time.monotonic()
         known = self._study.user_attrs
         open_ones = {key: value for key, value in notes.items() if known.get(key) is None}
         for key, value in open_ones.items():
             self.set_note(key, value)
         if open_ones:
-            time.sleep(DECISION_SECONDS)
+            took = time.monotonic() - begun
+            time.sleep(max(DECISION_SECONDS, DECISION_TIMES * took))
 
     def refuse_difference(self, identity: Mapping[str, Any]) -> None:
         """Make sure that this study is the one meant.

@@ -76,7 +76,8 @@ def test_drivers_that_decide_at_the_same_moment_go_by_the_same(
     for thread in threads:
         thread.join()
     decide(open_ledger(memory), 3.0)
-    assert decided == [1.0] * 3
+    assert len(decided) == 3
+    assert len(set(decided)) == 1
 
 
 def _set_after_a_while(set_note: Callable[[str, object], None], key: str, value: object) -> None:
