@@ -4,14 +4,14 @@
 
 Configurations from all over the search space run one after the other, with nothing precomputed, so
 that all they are charged for is really done. They take turns with calibrations like that of a
-search, a few at a time, in several rounds, of which the median counts: a machine that works slower
-for a while shifts the prices of a search all alike, and is no error of the calibration. Errors are
-those of the calibrated seconds, in percent of the stopwatch's. Noise is by how much single times of
-the stopwatch, and single calibrations, differ from their medians.
+search, in several rounds, of which the fastest counts: what else a machine does makes everything
+slower, and never faster. Errors are those of the calibrated seconds, in percent of the stopwatch's.
+A search has one calibration, and a slow hour in it shifts the prices of all trials alike; how well
+these are priced against each other is a row of its own. Noise is by how much single times of the
+stopwatch, and single calibrations, exceed their fastest.
 """
 
 import statistics
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -28,10 +28,10 @@ from pareto.preparation import Prepared
 from pareto.trial import TrialRunner
 from unlearn.stopwatch import Phase, Stopwatch, Work
 
-ROUNDS = 3
+ROUNDS = 5
 """How many times a configuration is run."""
 
-TURN = 8
+TURN = 20
 """How many configurations run between two calibrations."""
 
 FURTHEST = 3
@@ -45,16 +45,14 @@ class Run:
     Attributes:
         what: its parameters.
         work: of each phase.
-        counted, measured: the calibrated seconds of each phase, and the stopwatch's.
-        each_counted, each_measured: the seconds of every single time.
+        counted: the seconds of each phase, by each calibration.
+        measured: the stopwatch's seconds of each phase, every time.
     """
 
     what: str
     work: Mapping[str, Work]
-    counted: Mapping[str, float]
-    measured: Mapping[str, float]
-    each_counted: Sequence[float]
-    each_measured: Sequence[float]
+    counted: Sequence[Mapping[str, float]]
+    measured: Sequence[Mapping[str, float]]
 
 
 def measure(settings: Settings) -> Iterator[Row]:
@@ -80,46 +78,49 @@ def run_alone(case: Case, prepared: Prepared, device: torch.device) -> list[Run]
     definition, runner = case.definition, TrialRunner(prepared, device)
     problem = prepared.material.problem(prepared.original, device)
     tickets = draw_tickets(case)
-    timed: dict[int, list[tuple[UnitTimes, Mapping[str, Phase]]]] = defaultdict(list)
+    calibrations: list[UnitTimes] = []
+    timed: list[list[Mapping[str, Phase]]] = [[] for _ in tickets]
     for _ in range(ROUNDS):
         for position, ticket in enumerate(tickets):
             if position % TURN == 0:
-                units = runner.calibrate()
+                calibrations.append(runner.calibrate())
             stopwatch, config = Stopwatch(device), definition.config(ticket.params)
             definition.unlearning.unlearn(problem, config, ticket.seed, stopwatch, None)
-            timed[position].append((units, stopwatch.phases))
+            timed[position].append(stopwatch.phases)
     return [
         summed_up(
             ", ".join(f"{name} {value:.3g}" for name, value in ticket.params.items()),
-            timed[position],
+            calibrations,
+            times,
         )
-        for position, ticket in enumerate(tickets)
+        for ticket, times in zip(tickets, timed, strict=True)
     ]
 
 
-def summed_up(what: str, rounds: Sequence[tuple[UnitTimes, Mapping[str, Phase]]]) -> Run:
-    """A configuration that was run in each round.
-
-    Args:
-        rounds: the calibration before it in each, and what the stopwatch said.
-    """
-    work = {name: phase.work for name, phase in rounds[0][1].items()}
-
-    def counted(units: UnitTimes) -> dict[str, float]:
-        return {name: units[name].price(amount) for name, amount in work.items()}
-
+def summed_up(
+    what: str, calibrations: Sequence[UnitTimes], times: Sequence[Mapping[str, Phase]]
+) -> Run:
+    """A configuration as each calibration counts it, and as the stopwatch measured it each time."""
+    work = {name: phase.work for name, phase in times[0].items()}
     return Run(
         what,
         work,
-        _medians([counted(units) for units, _ in rounds]),
-        _medians([{name: phase.seconds for name, phase in run.items()} for _, run in rounds]),
-        [sum(counted(units).values()) for units, _ in rounds],
-        [sum(phase.seconds for phase in run.values()) for _, run in rounds],
+        [
+            {name: units[name].price(amount) for name, amount in work.items()}
+            for units in calibrations
+        ],
+        [{name: phase.seconds for name, phase in phases.items()} for phases in times],
     )
 
 
-def _medians(rounds: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    return {name: statistics.median(each[name] for each in rounds) for name in rounds[0]}
+def totals(times: Sequence[Mapping[str, float]]) -> list[float]:
+    """The seconds of all phases together, for each time."""
+    return [sum(phases.values()) for phases in times]
+
+
+def fastest(phase: str, times: Sequence[Mapping[str, float]]) -> float:
+    """The seconds of a phase when it took least."""
+    return min(phases[phase] for phases in times)
 
 
 def rows(name: str, runs: Sequence[Run]) -> Iterator[Row]:
@@ -128,23 +129,23 @@ def rows(name: str, runs: Sequence[Run]) -> Iterator[Row]:
         name: of the study.
         runs: at least one.
     """
-    seconds = [sum(run.measured.values()) for run in runs]
-    whole = [
-        percent(sum(run.counted.values()), alone) for run, alone in zip(runs, seconds, strict=True)
-    ]
-    yield Row.of(f"{name}: |error|", np.abs(whole).tolist(), "%", notes=spread(whole))
-    for source, singles in (
-        ("the stopwatch", [run.each_measured for run in runs]),
-        ("a calibration", [run.each_counted for run in runs]),
-    ):
-        noise = [percent(time, statistics.median(each)) for each in singles for time in each]
-        what = f"{name}: |noise| of {source}"
-        yield Row.of(what, np.abs(noise).tolist(), "%", notes=spread(noise))
+    counted = [totals(run.counted) for run in runs]
+    measured = [totals(run.measured) for run in runs]
+    alone = [min(each) for each in measured]
+    whole = [percent(min(each), least) for each, least in zip(counted, alone, strict=True)]
+    yield _row(f"{name}: |error|", whole)
+    yield _row(f"{name}: |error| against each other", list(_against_each_other(counted, alone)))
+    for source, singles in (("the stopwatch", measured), ("a calibration", counted)):
+        noise = [percent(time, min(each)) for each in singles for time in each]
+        yield _row(f"{name}: |noise| of {source}", noise)
     for phase in runs[0].work:
-        errors = [percent(run.counted[phase], run.measured[phase]) for run in runs]
-        share = 100 * sum(run.measured[phase] for run in runs) / sum(seconds)
-        notes = f"{spread(errors)}; {share:.1f} % of the time"
-        yield Row.of(f"{name}: |error| of {phase}", np.abs(errors).tolist(), "%", notes=notes)
+        took = [fastest(phase, run.measured) for run in runs]
+        errors = [
+            percent(fastest(phase, run.counted), least)
+            for run, least in zip(runs, took, strict=True)
+        ]
+        share = f"; {100 * sum(took) / sum(alone):.1f} % of the time"
+        yield _row(f"{name}: |error| of {phase}", errors, share)
     furthest = sorted(range(len(runs)), key=lambda n: -abs(whole[n]))[:FURTHEST]
     for place, number in enumerate(furthest, 1):
         what = f"{name}: furthest off, {place}"
@@ -152,22 +153,33 @@ def rows(name: str, runs: Sequence[Run]) -> Iterator[Row]:
         yield Row.of(what, [whole[number]], "%", notes=notes)
 
 
+def _row(what: str, errors: Sequence[float], more: str = "") -> Row:
+    """With the absolute errors, and beside them how bad it gets and in which direction."""
+    tail = np.quantile(np.abs(errors), 0.95)
+    notes = f"95th percentile {tail:.1f} %, bias {np.median(errors):+.1f} %{more}"
+    return Row.of(what, np.abs(errors).tolist(), "%", notes=notes)
+
+
+def _against_each_other(
+    counted: Sequence[Sequence[float]], alone: Sequence[float]
+) -> Iterator[float]:
+    """The errors of each single calibration, but for what shifts all its prices alike."""
+    for prices in zip(*counted, strict=True):
+        ratios = [price / least for price, least in zip(prices, alone, strict=True)]
+        usual = statistics.median(ratios)
+        yield from (percent(ratio, usual) for ratio in ratios)
+
+
 def percent(calibrated: float, stopwatch: float) -> float:
     """The relative error."""
     return 100 * (calibrated / stopwatch - 1)
-
-
-def spread(errors: Sequence[float]) -> str:
-    """Beside the median: how bad it gets, and in which direction."""
-    tail = np.quantile(np.abs(errors), 0.95)
-    return f"95th percentile {tail:.1f} %, bias {np.median(errors):+.1f} %"
 
 
 def accounted(run: Run) -> str:
     """Of each phase the work, and the milliseconds that were counted and measured for it."""
     parts = []
     for name, work in run.work.items():
-        counted, measured = 1000 * run.counted[name], 1000 * run.measured[name]
+        counted, measured = (1000 * fastest(name, times) for times in (run.counted, run.measured))
         amount = f"{work.steps} steps, {work.samples} samples"
         parts.append(f"{name} {counted:.3g} for {measured:.3g} ms ({amount})")
     return "; ".join(parts)

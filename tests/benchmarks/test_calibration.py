@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks._studies import Case, prepare
-from benchmarks.calibration import Run, rows, run_alone, summed_up
+from benchmarks.calibration import ROUNDS, Run, rows, run_alone, summed_up
 from objectives.runtime import UnitTime, UnitTimes
 from tests.pareto.home import tiny
 from unlearn.stopwatch import Phase, Work
@@ -27,27 +27,31 @@ def phases(train: float, noise: float) -> dict[str, Phase]:
 
 def run(train: float, noise: float) -> Run:
     """One that took so long, three times over, and is counted as 2 s and 1 s."""
-    return summed_up(f"{train:g} s of training", [(units(2, 1), phases(train, noise))] * 3)
+    return summed_up(f"{train:g} s of training", [units(2, 1)] * 3, [phases(train, noise)] * 3)
 
 
-def test_of_several_rounds_the_median_counts() -> None:
+def test_of_several_rounds_the_fastest_counts() -> None:
     one = summed_up(
         "a run",
-        [
-            (units(2, 1), phases(2.2, 1.0)),
-            (units(3, 4), phases(3.3, 5.0)),
-            (units(9, 2), phases(9.9, 2.0)),
-        ],
+        [units(2, 2), units(3, 4), units(9, 1)],
+        [phases(2.2, 2.8), phases(1.6, 5.0), phases(9.9, 2.0)],
     )
-    assert one.counted == pytest.approx({"train": 3, "noise": 2})
-    assert one.measured == pytest.approx({"train": 3.3, "noise": 2})
     by_name = {row.what: row for row in rows("digits", [one])}
-    assert by_name["digits: |error|"].median == pytest.approx(100 * (1 - 5 / 5.3))
-    # 3.2, 8.3 and 11.9 s: the first one is 61 % and the last one 43 % away from the median.
-    noise = by_name["digits: |noise| of the stopwatch"]
-    assert noise.median == pytest.approx(100 * 3.6 / 8.3)
-    # 3, 7 and 11 s are counted.
-    assert by_name["digits: |noise| of a calibration"].median == pytest.approx(100 * 4 / 7)
+    # 4, 7 and 10 s are counted, and 5, 6.6 and 11.9 measured.
+    assert by_name["digits: |error|"].median == pytest.approx(20)
+    assert by_name["digits: |error| of train"].median == pytest.approx(25)
+    assert by_name["digits: |error| of noise"].median == pytest.approx(50)
+    assert by_name["digits: |noise| of the stopwatch"].median == pytest.approx(32)
+    assert by_name["digits: |noise| of a calibration"].median == pytest.approx(75)
+
+
+def test_what_shifts_all_prices_alike_is_no_error_of_one_against_another() -> None:
+    # All are counted alike, and take 3, 6, and 15 s: a half, the median, is the usual share.
+    for calibrations in ([units(2, 1)], [units(2, 1), units(4, 2)]):
+        runs = [summed_up("a run", calibrations, [phases(2 * k, k)]) for k in (1, 2, 5)]
+        by_name = {row.what: row for row in rows("digits", runs)}
+        assert by_name["digits: |error| against each other"].median == pytest.approx(60)
+        assert by_name["digits: |error|"].median == pytest.approx(50)
 
 
 def test_errors_are_those_of_the_calibration_in_percent_of_the_stopwatch() -> None:
@@ -69,7 +73,11 @@ def test_errors_are_those_of_the_calibration_in_percent_of_the_stopwatch() -> No
 def test_configurations_run_with_nothing_precomputed(tmp_path: Path) -> None:
     runs = run_alone(Case(tiny(), 4), prepare(tiny(), CPU, tmp_path).prepared, CPU)
     for run in runs:
-        assert run.counted.keys() == run.measured.keys() == run.work.keys()
-        assert all(seconds > 0 for seconds in run.measured.values())
-    times = [run.measured["score"] for run in runs]
-    assert len(set(times)) == 4  # what is charged, and not done, takes the same time every time
+        assert len(run.measured) == ROUNDS
+        for phases in (*run.counted, *run.measured):
+            assert phases.keys() == run.work.keys()
+            assert all(seconds > 0 for seconds in phases.values())
+    times = [phases["score"] for run in runs for phases in run.measured]
+    assert (
+        len(set(times)) == 4 * ROUNDS
+    )  # what is charged, and not done, takes the same time every time
