@@ -75,7 +75,7 @@ def engine_options(command: F) -> F:
         click.option(
             "--workers",
             type=click.IntRange(min=1),
-            help="Trials at a time [default: GPUs or cores].",
+            help="Trials at a time [default: GPUs or cores; one core if the stopwatch counts].",
         ),
         device_option,
         ray_address_option,
