@@ -56,6 +56,14 @@ def test_unit_times_are_never_negative(phases: list[Phase]) -> None:
     assert unit.sample >= 0
 
 
+def test_where_one_time_would_be_negative_the_other_explains_all() -> None:
+    slow, quick = Phase(Work(1, 0), 5.0), Phase(Work(1, 2), 1.0)
+    unit = fit_unit_times({"train": [slow, quick]})["train"]
+    # Of (s/5 - 1)² + (s - 1)², the minimum.
+    assert unit.step == pytest.approx(1.2 / 1.04)
+    assert unit.sample == 0
+
+
 @given(st.integers(1, 10**4), st.integers(0, 10**6), st.floats(1e-6, 1e3))
 def test_one_observation_is_explained_exactly(steps: int, samples: int, seconds: float) -> None:
     work = Work(steps, samples)
