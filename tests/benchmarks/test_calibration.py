@@ -78,6 +78,5 @@ def test_configurations_run_with_nothing_precomputed(tmp_path: Path) -> None:
             assert phases.keys() == run.work.keys()
             assert all(seconds > 0 for seconds in phases.values())
     times = [phases["score"] for run in runs for phases in run.measured]
-    assert (
-        len(set(times)) == 4 * ROUNDS
-    )  # what is charged, and not done, takes the same time every time
+    # What is charged, and not done, would take the same time every time.
+    assert len(set(times)) == 4 * ROUNDS
