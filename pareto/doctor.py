@@ -11,7 +11,7 @@ import joblib
 from pareto import storages
 from pareto.places import Place
 from pareto.urls import shown
-from unlearn.errors import UserFacingError
+from unlearn.errors import UserFacingError, first_line
 
 PACKAGES = ("pareto-search", "torch", "torchvision", "optuna", "ray", "numpy")
 TOLERATED_SECONDS = 5.0
@@ -76,7 +76,7 @@ def _torchvision() -> str:
         import torchvision
     except (ImportError, RuntimeError) as error:  # its operators are missing if torch is another
         raise UserFacingError(
-            f"torchvision cannot be imported: {str(error).splitlines()[0]}",
+            f"torchvision cannot be imported: {first_line(error)}",
             "install a matching pair: `pip install --force-reinstall torch torchvision`",
         ) from None
     return f"{torchvision.__version__} works with this torch"

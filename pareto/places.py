@@ -13,7 +13,7 @@ from fsspec.core import url_to_fs
 from fsspec.utils import get_protocol
 
 from pareto.urls import shown
-from unlearn.errors import InputError
+from unlearn.errors import InputError, first_line
 
 
 def absolute(url: str) -> str:
@@ -90,11 +90,13 @@ class Place:
             yield
         except ImportError as error:
             raise InputError(
-                f"{self} needs a package that is not installed: {_first_line(error)}",
+                f"{self} needs a package that is not installed: {first_line(error)}",
                 "install that package, or choose another place",
             ) from None
         except Exception as error:  # each driver has exceptions of its own
-            reason = _without_password(_first_line(error), self._url)
+            reason = _without_password(
+                first_line(getattr(error, "strerror", None) or error), self._url
+            )
             here = self.local_path(name) is not None
             raise InputError(
                 f"cannot {verb} {f'{self}/{name}'.rstrip('/')}: {reason}",
@@ -133,11 +135,6 @@ def _kind(files: Any, path: str) -> str | None:
         return str(files.info(path)["type"])
     except (FileNotFoundError, NotADirectoryError):
         return None
-
-
-def _first_line(error: Exception) -> str:
-    said = str(getattr(error, "strerror", None) or error).strip()
-    return said.splitlines()[0] if said else type(error).__name__
 
 
 def _without_password(said: str, url: str) -> str:

@@ -23,7 +23,13 @@ class InputError(UserFacingError):
     """Something the user supplied is wrong: a flag, a file, a definition, a request."""
 
 
+def first_line(said: object) -> str:
+    """The first line of a text, or of what an exception says: the name of its type if nothing."""
+    lines = str(said).strip().splitlines()
+    return lines[0] if lines else type(said).__name__
+
+
 def in_one_line(error: BaseException) -> str:
     """An exception's type and the first line of what it says."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    kind, said = type(error).__name__, first_line(error)
+    return kind if said == kind else f"{kind}: {said}"

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from unlearn.datasets import Dataset
-from unlearn.errors import InputError
+from unlearn.errors import InputError, first_line
 from unlearn.seeds import generator
 
 LARGEST = int(np.iinfo(np.int64).max)
@@ -115,8 +115,9 @@ def read_indices(file: Path) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     except InputError:
         raise
     except Exception as error:  # bytes that are no array break NumPy's reader in many ways
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{file} cannot be read: {reason}", "give text, CSV or .npy") from None
+        raise InputError(
+            f"{file} cannot be read: {first_line(error)}", "give text, CSV or .npy"
+        ) from None
     return np.array(
         _parse_csv(text, file) if file.suffix == ".csv" else _parse(text, file), np.int64
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pareto.errors import StorageError
+from unlearn.errors import first_line
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -104,14 +105,13 @@ def trouble_with_place(error: BaseException) -> str | None:
             or (isinstance(cause, DBAPIError) and cause.connection_invalidated)
             or type(cause) is DatabaseError  # SQLite's, of a file that is damaged
         ):
-            return first_line(cause)
+            return said_by_library(cause)
         if isinstance(cause, OSError):
-            return first_line(cause)
+            return said_by_library(cause)
         cause = cause.__cause__
     return None
 
 
-def first_line(error: BaseException) -> str:
-    """What a library's exception says, in one line."""
-    said = str(getattr(error, "orig", None) or error).strip()
-    return said.splitlines()[0] if said else type(error).__name__
+def said_by_library(error: BaseException) -> str:
+    """In one line; of what SQLAlchemy wraps, without its own words."""
+    return first_line(getattr(error, "orig", None) or error)

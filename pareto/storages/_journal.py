@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pareto.storages._files import clock_of_folder
-from unlearn.errors import InputError
+from unlearn.errors import InputError, in_one_line
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
+
+BEGINNING = b'{"op_code"'
+"""Of every line of a journal."""
 
 
 class JournalBackend:
@@ -25,7 +28,7 @@ class JournalBackend:
             return False
         with self._file.open("rb") as lines:
             first = lines.readline()
-        if not first.endswith(b"\n"):
+        if not first.endswith(b"\n") and BEGINNING.startswith(first[: len(BEGINNING)]):
             return False  # empty, or its author died with the first line
         try:
             is_journal = "op_code" in json.loads(first)
@@ -51,8 +54,8 @@ class JournalBackend:
                 pass
         try:
             return JournalStorage(JournalFile(self._file))
-        except (ValueError, KeyError, TypeError, AssertionError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
             raise InputError(
-                f"the journal {self.shown} is damaged: {str(error).splitlines()[0]}",
+                f"the journal {self.shown} is damaged: {in_one_line(error)}",
                 "restore it from a backup, or use another file",
             ) from None

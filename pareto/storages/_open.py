@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pareto.storages._backend import Backend
-from pareto.storages._guard import Announce, first_line, guard
+from pareto.storages._guard import Announce, guard, said_by_library
 from pareto.storages._journal import JournalBackend
 from pareto.storages._server import DRIVERS, ServerBackend
 from pareto.storages._sqlite import SqliteBackend
@@ -136,7 +136,8 @@ def _library_errors() -> tuple[type[Exception], ...]:
 
 
 def _unusable(backend: Backend, error: Exception) -> InputError:
+    reason = said_by_library(error.__cause__ or error)
     return InputError(
-        f"the storage {backend.shown} cannot be opened: {first_line(error.__cause__ or error)}",
+        f"the storage {backend.shown} cannot be opened: {reason}",
         "check that it can be reached, read and written",
     )

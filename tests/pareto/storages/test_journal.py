@@ -66,7 +66,9 @@ def test_a_journal_that_is_nothing_but_a_torn_line_becomes_one(file: Path, url: 
     assert complete(url) == 1
 
 
-@pytest.mark.parametrize("content", ["[requirements]\n", '{"a": 1}\n', "3\n", "\n"])
+@pytest.mark.parametrize(
+    "content", ["[requirements]\n", '{"a": 1}\n', '{"a": 1}', "3\n", "3", "\n", " "]
+)
 def test_a_file_that_is_no_journal_is_refused_and_kept(file: Path, url: str, content: str) -> None:
     file.write_text(content)
     for writable in (True, False):
@@ -75,7 +77,10 @@ def test_a_file_that_is_no_journal_is_refused_and_kept(file: Path, url: str, con
     assert file.read_text() == content
 
 
-@pytest.mark.parametrize("damage", [b"garbage\n", b"[]\n", b"3\n"])
+NO_ATTRIBUTE = b'{"op_code":2,"worker_id":"w","study_id":0,"user_attr":{}}\n'
+
+
+@pytest.mark.parametrize("damage", [b"garbage\n", b"[]\n", b"3\n", NO_ATTRIBUTE])
 def test_a_journal_damaged_in_the_middle_is_refused(file: Path, url: str, damage: bytes) -> None:
     run(open_ledger(storages.connect(url, writable=True)), 3)
     lines = file.read_bytes().splitlines(keepends=True)
