@@ -18,14 +18,6 @@ FIGURES = ("ta", "fa", "ra", "mia", "frm", "rte")
 
 
 @dataclass(frozen=True)
-class Contestant:
-    """An arm of a comparison, by the name that the table gives it."""
-
-    label: str
-    arm: Arm
-
-
-@dataclass(frozen=True)
 class Row:
     """One line of the table: means and standard deviations over the repeats.
 
@@ -76,7 +68,7 @@ class Comparison:
         return [_flat(row) for row in self.lines]
 
 
-def contestant(text: str, definition: Definition) -> Contestant:
+def arm_of_method(text: str, definition: Definition) -> Arm:
     """A method by name; `+omp` prunes θ_o before it (ConMU does so anyway).
 
     Its configuration is what the definition says of it, and otherwise the first known one.
@@ -94,7 +86,31 @@ def contestant(text: str, definition: Definition) -> Contestant:
     config = asdict(chosen.config(points[0] if points else {}))
     if name != "conmu":
         config["pruning_rate"] = chosen.fixed.get("pruning_rate", OMP_RATE) if pruned else 0.0
-    return Contestant(text, Arm(name, config))
+    return Arm(name, config)
+
+
+def refuse_chosen_by_report(definition: Definition, searched: Definition, trial: str) -> None:
+    """Make sure that a configuration was not chosen by what a comparison is scored on.
+
+    Which half of the test data an image belongs to is drawn from the seed.
+
+    Args:
+        searched: what the configuration was found in.
+        trial: the configuration, as the user names it.
+
+    Raises:
+        InputError: the same test data were halved in another way then.
+    """
+
+    def halves(of: Definition) -> tuple[int, int | None]:
+        return of.seed, of.data.test_limit
+
+    if searched.data.name == definition.data.name and halves(searched) != halves(definition):
+        raise InputError(
+            f"{trial} was chosen by test data that this comparison is scored on: its study halves"
+            " them in another way, with another seed or data.test_limit",
+            f"compare on its own definition: --study {searched.name}, without --seed",
+        )
 
 
 def tabulate(labels: Sequence[str], results: Results) -> Comparison:

@@ -17,6 +17,7 @@ import torch
 from pydantic import TypeAdapter
 
 from pareto import storages
+from pareto.definitions import find_definition
 from pareto.devices import use_one_thread
 from pareto.engines import Announce, Engine, Workers
 from pareto.engines.settings import EngineSettings
@@ -27,7 +28,6 @@ from pareto.places import Place, absolute
 from pareto.plans import Cell, CellPlan, cell_key
 from pareto.preparation import Prepared, open_workspace, prepare
 from pareto.progress import Progress
-from pareto.search_loop import find_definition
 from pareto.study import COMMANDS, open_study
 from pareto.trial import TrialRunner
 from pareto.trial_feed import TrialFeed
@@ -88,8 +88,8 @@ def numbered(runs: Mapping[int, Mapping[str, float]]) -> list[Mapping[str, float
     return [{"repeat": repeat, **figures} for repeat, figures in runs.items()]
 
 
-def arm_of_trial(text: str, storage: str) -> Arm:
-    """A configuration that a search has found, `STUDY:NUMBER`.
+def arm_of_trial(text: str, storage: str) -> tuple[Arm, Definition]:
+    """A configuration that a search has found, `STUDY:NUMBER`, and what was searched.
 
     Raises:
         InputError: there is no such study, or no such complete trial.
@@ -99,7 +99,8 @@ def arm_of_trial(text: str, storage: str) -> Arm:
         raise InputError(f"{text!r} names no trial", "give STUDY:NUMBER, such as digits:141")
     trial = open_study(study_name, storage).complete_trial(int(number))
     definition = find_definition(study_name, storage)
-    return Arm(definition.unlearning.name, asdict(definition.config(trial.params)))
+    arm = Arm(definition.unlearning.name, asdict(definition.config(trial.params)))
+    return arm, definition
 
 
 def run_experiment(

@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-import studies
 from pareto import groundwork, storages
 from pareto.aim import Aim
 from pareto.commands import study_command
+from pareto.definitions import find_definition
 from pareto.engines import Announce
 from pareto.engines.settings import EngineSettings
-from pareto.ledger import Ledger, study_kinds
+from pareto.ledger import Ledger
 from pareto.material import Material
 from pareto.places import Place
 from pareto.plans import BudgetPlan
@@ -18,34 +18,12 @@ from pareto.progress import Progress, search_progress
 from pareto.requirements import Requirement, parse_all
 from pareto.samplers import UNTEACHABLE, StudySampler
 from pareto.space import distributions
-from pareto.study import COMMANDS, CONSTANTS, Study, constants, open_study
+from pareto.study import CONSTANTS, Study, constants, open_study
 from pareto.trial import FIGURES, make_runner
 from pareto.trial_feed import TrialFeed
-from pareto.urls import shown
 from studies import Definition
 from studies.defaults import ENGINE, MAX_FAILURES, WORKSPACE, EngineName, SamplerName
 from unlearn.errors import InputError
-
-
-def find_definition(name: str, url: str) -> Definition:
-    """The definition that a name means: of a persisted study, built in, or in a file.
-
-    Raises:
-        InputError: there is none, or the storage is unusable.
-    """
-    if storages.exists(url) and not name.endswith(".toml"):
-        storage = storages.connect(url, writable=False)
-        kind = study_kinds(storage).get(name)
-        if kind in COMMANDS:
-            raise InputError(
-                f"the study {name!r} in {shown(url)} is a {kind}, and no problem to search",
-                "name the study, or the definition, that it was made of",
-            )
-        if kind == "search":
-            stored = Ledger(storage, name).note("definition")
-            if stored is not None:
-                return studies.validate(stored, f"the study {name!r} in {shown(url)}")
-    return studies.load(name)
 
 
 def aims(require: Sequence[str], sampler: SamplerName) -> list[Requirement]:

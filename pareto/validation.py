@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pareto import groundwork, storages
+from pareto.definitions import find_definition
 from pareto.devices import choose_devices
 from pareto.engines import Announce, SerialEngine
 from pareto.errors import StorageError, TrialFails
@@ -20,7 +21,6 @@ from pareto.ledger import Ledger
 from pareto.material import Material
 from pareto.outcome import Failure, Ticket
 from pareto.preparation import open_workspace, prepare
-from pareto.search_loop import find_definition
 from pareto.study import Study
 from pareto.trial import TrialRunner
 from studies.defaults import WORKSPACE

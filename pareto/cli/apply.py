@@ -175,7 +175,7 @@ def _from_study(
 
 def _from_file(file: Path, study: str | None, storage: str) -> "tuple[Definition, Arm, Origin]":
     from pareto.application import Origin
-    from pareto.search_loop import find_definition
+    from pareto.definitions import find_definition
     from pareto.study import open_study
     from pareto.sweep import arms
 

@@ -64,9 +64,9 @@ def compare(
         from pareto.cli.output import print_csv, print_json, result_console
         from pareto.cli.progress import ProgressDisplay
         from pareto.comparison import (
-            Contestant,
+            arm_of_method,
             comparison_summary,
-            contestant,
+            refuse_chosen_by_report,
             tabulate,
         )
         from pareto.experiment import arm_of_trial
@@ -74,9 +74,11 @@ def compare(
 
     definition = find_problem(study, storage, seed, data_dir)
     named = methods or (() if trials else CONTESTANTS)
-    contestants = [contestant(name, definition) for name in named]
-    contestants += [Contestant(text, arm_of_trial(text, storage)) for text in trials]
-    arms, labels = [one.arm for one in contestants], [one.label for one in contestants]
+    labels, arms = [*named, *trials], [arm_of_method(name, definition) for name in named]
+    for text in trials:
+        arm, searched = arm_of_trial(text, storage)
+        refuse_chosen_by_report(definition, searched, text)
+        arms.append(arm)
     display = ProgressDisplay(quiet)
     folder = results_folder(f"{definition.name}-compare")
     results = perform(definition, "comparison", arms, display, storage=storage, **flags)

@@ -55,7 +55,7 @@ def experiment_options(command: F) -> F:
 
 def find_problem(study: str, storage: str, seed: int | None, data_dir: Path | None) -> "Definition":
     """The definition that the options name."""
-    from pareto.search_loop import find_definition
+    from pareto.definitions import find_definition
 
     definition = find_definition(study, storage)
     if seed is not None:

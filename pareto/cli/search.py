@@ -92,8 +92,8 @@ def search(
     with nothing_collected():
         from pareto.cli.progress import ProgressDisplay
         from pareto.cli.show import print_study
+        from pareto.definitions import find_definition
         from pareto.export import results_folder, write_reports
-        from pareto.search_loop import find_definition
         from pareto.search_loop import search as run_search
 
     definition = find_definition(study, storage)

@@ -86,7 +86,7 @@ def sweep(
     definition = find_problem(study, storage, seed, data_dir)
     definition = definition.with_method(method or definition.method["name"])
     swept = parse_sweep(vary)
-    start = None if trial is None else arm_of_trial(trial, storage)
+    start = None if trial is None else arm_of_trial(trial, storage)[0]
     experiment = arms(definition, swept, dict(map(parse_setting, settings)), start)
     display = ProgressDisplay(quiet)
     folder = results_folder(f"{definition.name}-sweep")

@@ -8,10 +8,20 @@ import numpy as np
 import pytest
 
 import studies
-from pareto.comparison import Comparison, Row, comparison_summary, contestant, tabulate
+from pareto.comparison import (
+    Comparison,
+    Row,
+    arm_of_method,
+    comparison_summary,
+    refuse_chosen_by_report,
+    tabulate,
+)
 from pareto.experiment import Results
+from pareto.material import Material
+from studies import Definition
 from tests.pareto.experiments import arm
 from tests.pareto.home import Home, tiny
+from unlearn.datasets import Samples
 from unlearn.errors import InputError
 from unlearn.methods import METHODS
 
@@ -20,21 +30,20 @@ from unlearn.methods import METHODS
 
 @pytest.mark.parametrize("name", ["retrain", "ft", "ga", "iu"])
 def test_a_method_by_its_name_is_not_pruned_and_omp_prunes_it_as_conmu_does(name: str) -> None:
-    rates = [contestant(text, tiny()).arm.config["pruning_rate"] for text in (name, f"{name}+omp")]
-    assert rates == [0.0, contestant("conmu", tiny()).arm.config["pruning_rate"]]
+    rates = [arm_of_method(text, tiny()).config["pruning_rate"] for text in (name, f"{name}+omp")]
+    assert rates == [0.0, arm_of_method("conmu", tiny()).config["pruning_rate"]]
 
 
 def test_a_method_takes_part_as_the_definition_has_it() -> None:
     definition = tiny(method={"gamma": 0.25}).model_copy(update={"first_trials": ({"alpha": 7},)})
-    one = contestant("conmu", definition)
-    assert (one.label, one.arm.method) == ("conmu", "conmu")
-    assert one.arm.config == arm("conmu", epochs=2, gamma=0.25, alpha=7).config
+    one = arm_of_method("conmu", definition)
+    assert one == arm("conmu", epochs=2, gamma=0.25, alpha=7)
 
 
 def test_a_pruning_rate_of_the_definition_is_that_of_all_who_are_pruned() -> None:
     definition = tiny(method={"pruning_rate": 0.3})
     rates = {
-        text: contestant(text, definition).arm.config["pruning_rate"]
+        text: arm_of_method(text, definition).config["pruning_rate"]
         for text in ("conmu", "ft+omp", "ft", "retrain+omp", "retrain")
     }
     assert rates == {"conmu": 0.3, "ft+omp": 0.3, "ft": 0.0, "retrain+omp": 0.3, "retrain": 0.0}
@@ -43,7 +52,7 @@ def test_a_pruning_rate_of_the_definition_is_that_of_all_who_are_pruned() -> Non
 @pytest.mark.parametrize("name", METHODS)
 def test_a_configuration_is_whole_and_is_the_methods_starting_point(name: str) -> None:
     definition = studies.load("digits")
-    config = contestant(name, definition).arm.config
+    config = arm_of_method(name, definition).config
     assert config.keys() == METHODS[name].config.__dataclass_fields__.keys()
     (first, *_) = (p for p in METHODS[name].starting_points if p.request == "random")
     assert config.items() >= first.params.items()
@@ -54,10 +63,56 @@ def test_a_configuration_is_whole_and_is_the_methods_starting_point(name: str) -
 )
 def test_who_is_unknown_is_refused_with_those_who_are_known(text: str) -> None:
     with pytest.raises(InputError, match="there is no method") as caught:
-        contestant(text, tiny())
+        arm_of_method(text, tiny())
     known = caught.value.remedy.removeprefix("use some of ").split(", ")
-    assert all(contestant(name, studies.load("digits")).label == name for name in known)
+    assert {arm_of_method(name, studies.load("digits")).method for name in known} == set(METHODS)
     assert len(known) == 2 * len(METHODS) - 1
+
+
+CLEAN = tiny(data={"pixel_noise": 0.0})
+"""Its images are the same whatever the seed."""
+
+
+def seen_by(searched: Definition) -> int:
+    """How many of the images that a comparison is scored on a search has chosen by."""
+
+    def pixels(samples: Samples) -> set[bytes]:
+        return {image.numpy().tobytes() for image in samples.images}
+
+    scored_on = pixels(Material.load(CLEAN).report)
+    return len(scored_on & pixels(Material.load(searched).search))
+
+
+@pytest.mark.parametrize(
+    "searched",
+    [CLEAN.model_copy(update={"seed": 8}), tiny(data={"pixel_noise": 0.0, "test_limit": 60})],
+    ids=["seed", "test_limit"],
+)
+def test_what_was_chosen_by_the_data_it_is_scored_on_is_refused(searched: Definition) -> None:
+    assert seen_by(searched) > 0
+    with pytest.raises(InputError, match="tiny:4 was chosen by") as caught:
+        refuse_chosen_by_report(CLEAN, searched, "tiny:4")
+    assert "--study tiny" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "searched",
+    [
+        CLEAN,
+        tiny(data={"pixel_noise": 0.0, "train_limit": 60}),
+        tiny(data={"pixel_noise": 0.0}, recipe={"epochs": 9}, request={"fraction": 0.5}),
+    ],
+    ids=["same", "train_limit", "problem"],
+)
+def test_what_was_chosen_by_the_other_half_takes_part(searched: Definition) -> None:
+    assert seen_by(searched) == 0
+    refuse_chosen_by_report(CLEAN, searched, "tiny:4")
+
+
+def test_what_was_found_on_other_data_takes_part() -> None:
+    others = CLEAN.data.model_copy(update={"name": "mnist"})
+    searched = CLEAN.model_copy(update={"seed": 8, "data": others})
+    refuse_chosen_by_report(CLEAN, searched, "tiny:4")
 
 
 # --- the table
@@ -196,7 +251,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Result
     definition = definition.model_copy(update={"objectives": objectives})
     untouched = arm("ft", epochs=0, pruning_rate=0.0)
     ascent = arm("ga", epochs=20, learning_rate=1e-2, pruning_rate=0.0)
-    arms = [contestant("retrain", definition).arm, untouched, ascent]
+    arms = [arm_of_method("retrain", definition), untouched, ascent]
     home = Home.new(tmp_path_factory.mktemp("digits"))
     return home.experiment("comparison", arms, 1, definition)
 

@@ -280,8 +280,9 @@ def test_a_run_keeps_the_share_that_was_asked_for(empty_home: Home) -> None:
 
 def test_a_trial_becomes_an_arm_with_its_whole_configuration(finished: Home) -> None:
     trial = finished.trials()[4]
-    found = arm_of_trial(f"{NAME}:4", finished.url)
+    found, searched = arm_of_trial(f"{NAME}:4", finished.url)
     assert found == arm("conmu", **{**tiny().fixed, **trial.params})
+    assert searched == tiny()
 
 
 NO_TRIAL = [NAME, "", ":", f"{NAME}:", ":4", f"{NAME}:x", f"{NAME}:-1", f"{NAME}:1.0", f"{NAME}:²"]

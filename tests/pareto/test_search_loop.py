@@ -17,7 +17,7 @@ from pareto.front import DIRECTIONS
 from pareto.ledger import Ledger, StudyMismatch
 from pareto.progress import Progress
 from pareto.samplers import AT_RANDOM
-from pareto.search_loop import find_definition, search
+from pareto.search_loop import search
 from pareto.space import distributions
 from pareto.study import Study
 from tests.pareto.conftest import TRIALS, Tiny
@@ -250,24 +250,6 @@ def test_a_workspace_that_cannot_be_made_writes_nothing(tmp_path: Path) -> None:
         home.search(1)
     assert "path" in caught.value.remedy
     assert sorted(tmp_path.iterdir()) == before
-
-
-def test_a_persisted_study_is_found_by_its_name(home: Home) -> None:
-    assert find_definition(NAME, home.url) == tiny()
-
-
-def test_a_definition_file_is_found_although_the_storage_has_a_study(home: Home) -> None:
-    assert find_definition(str(home.folder / "tiny.toml"), home.url) == tiny()
-
-
-def test_a_built_in_study_is_found_without_a_storage(tmp_path: Path) -> None:
-    assert find_definition("digits", f"sqlite:///{tmp_path}/none.db").name == "digits"
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_an_experiment_is_no_problem_to_search(compared: Home) -> None:
-    with pytest.raises(InputError, match=r"is a comparison, and no problem to search"):
-        find_definition(f"{NAME}-compare", compared.url)
 
 
 def test_a_budget_of_nothing_is_refused(empty_home: Home) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 
 import studies
 from pareto import storages
-from pareto.comparison import contestant
+from pareto.comparison import arm_of_method
 from pareto.experiment import Results
 from tests.pareto.cli.conftest import Invoke, Start
 from tests.pareto.conftest import SLOW_EPOCHS
@@ -32,7 +32,7 @@ LABELS = ["retrained models", "original model", "retrain", "ga+omp"]
 def made(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Home:
     """A home with the comparison of these two, and nothing else. Not to be changed."""
     home = Home.new(tmp_path_factory.mktemp("made"))
-    arms = [contestant(name, tiny()).arm for name in TWO[1::2]]
+    arms = [arm_of_method(name, tiny()) for name in TWO[1::2]]
     home.experiment("comparison", arms, 2)
     return home
 
@@ -160,6 +160,7 @@ WRONG = [
     ["--method", ""],
     ["--trial", NAME],
     ["--trial", f"{NAME}:99"],
+    ["--trial", f"{NAME}:4", "--seed", "4"],
     ["--trial", f"{COMPARISON}:0"],
     ["--repeats", "0"],
     ["--repeats", "many"],
@@ -209,7 +210,7 @@ def go_on(home: Home) -> tuple[list[FrozenTrial], Results]:
     """Run the rest of the comparison here; returns the trials as they were before."""
     before = home.trials(COMPARISON)
     definition = tiny(method={"epochs": SLOW_EPOCHS})
-    arms = [contestant(name, definition).arm for name in ("conmu", "ft")]
+    arms = [arm_of_method(name, definition) for name in ("conmu", "ft")]
     results = home.experiment("comparison", arms, REPEATS, definition)
     after = home.trials(COMPARISON)
     assert times_complete(after) == once(arms, REPEATS)
