@@ -281,13 +281,14 @@ class Definition(_Strict):
         return IndexRequest(Path(section.file))
 
     def starting_points(self) -> list[dict[str, Any]]:
-        """What a search tries first: `first_trials`, then the method's known configurations for
-        this kind of request that lie in the space; a parameter they don't speak of has its default.
+        """What a search tries first, if it lies in the space: `first_trials`, then the method's
+        known configurations for this kind of request, or its defaults where it has none; a
+        parameter that these don't speak of has its default.
         """
         kind = "class" if self.request.kind == "class" else "random"
-        known = (point for point in self.unlearning.starting_points if point.request == kind)
+        known = [each.params for each in self.unlearning.starting_points if each.request == kind]
         points: list[dict[str, Any]] = []
-        for params in (*self.first_trials, *(point.params for point in known)):
+        for params in (*self.first_trials, *(known or [{}])):
             values = self._completed(params)
             inside = all(values[key] in span for key, span in self.ranges.items())
             if inside and values not in points:

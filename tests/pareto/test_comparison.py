@@ -54,8 +54,7 @@ def test_a_configuration_is_whole_and_is_the_methods_starting_point(name: str) -
     definition = studies.load("digits")
     config = arm_of_method(name, definition).config
     assert config.keys() == METHODS[name].config.__dataclass_fields__.keys()
-    (first, *_) = (p for p in METHODS[name].starting_points if p.request == "random")
-    assert config.items() >= first.params.items()
+    assert config.items() >= definition.with_method(name).starting_points()[0].items()
 
 
 @pytest.mark.parametrize(

@@ -250,7 +250,7 @@ def test_where_the_stopwatch_counts_a_method_is_run_on_few_samples_before_it_is_
 
     def configure(_problem: Problem, params: Mapping[str, Any]) -> tuple[Method, None]:
         name = params["method"]
-        return Method(name, type(None), {}, (), made[name].unlearn), None
+        return Method(name, type(None), {}, made[name].unlearn), None
 
     runner = TrialRunner(tiny_study.prepared, CPU, configure=configure)
     for number, name in enumerate("aabab"):

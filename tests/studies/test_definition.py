@@ -480,9 +480,8 @@ def test_another_method_has_its_own_space_on_the_same_problem(name: str) -> None
     assert other.name == f"mine-{name}"
     assert other.unlearning is METHODS[name]
     assert other.ranges == METHODS[name].space
-    assert other.starting_points() == [
-        point.params for point in METHODS[name].starting_points if point.request == "class"
-    ]
+    default = METHODS[name].config()
+    assert other.starting_points() == [{key: getattr(default, key) for key in other.ranges}]
     ours, theirs = FULL.identity(), other.identity()
     differing = {key for key in ours | theirs if ours.get(key) != theirs.get(key)}
     assert {key.partition(".")[0] for key in differing} == {"name", "method", "space"}

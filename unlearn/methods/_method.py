@@ -69,13 +69,13 @@ class Method:
         config: a frozen dataclass with a default for every field; it raises ValueError, naming
             the field, on values that make no sense.
         space: what a search varies unless the definition says otherwise.
-        starting_points: configurations worth trying first.
         unlearn: (problem, config, seed, stopwatch, precomputed or None) -> outcome. It is a pure
             function of its arguments but for the stopwatch, which it charges with all it does.
+        starting_points: configurations worth trying first; without any, the config's defaults are.
     """
 
     name: str
     config: type[Any]
     space: Mapping[str, Range]
-    starting_points: tuple[StartingPoint, ...]
     unlearn: Callable[[Problem, Any, int, Stopwatch, Precomputed | None], Unlearned]
+    starting_points: tuple[StartingPoint, ...] = ()

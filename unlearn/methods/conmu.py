@@ -214,4 +214,4 @@ def _proxy(
     return proxy.eval()
 
 
-METHOD = Method("conmu", ConMUConfig, SPACE, PAPER_SETTINGS, unlearn)
+METHOD = Method("conmu", ConMUConfig, SPACE, unlearn, PAPER_SETTINGS)

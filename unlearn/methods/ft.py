@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from unlearn.methods._method import FloatRange, IntRange, Method, Range, StartingPoint
+from unlearn.methods._method import FloatRange, IntRange, Method, Range
 from unlearn.methods._tuning import TuningConfig, tune
 from unlearn.problem import Precomputed, Problem, Unlearned
 from unlearn.stopwatch import Stopwatch
@@ -21,10 +21,6 @@ SPACE: dict[str, Range] = {
     "epochs": IntRange(5, 35),
     "learning_rate": FloatRange(1e-4, 1e-1, log=True),
 }
-
-STARTING_POINTS = tuple(
-    StartingPoint(request, {"epochs": 10, "learning_rate": 1e-2}) for request in ("random", "class")
-)
 
 
 def unlearn(
@@ -47,4 +43,4 @@ def unlearn(
     return Unlearned(model, masks, sizes={"retain": len(problem.retain)})
 
 
-METHOD = Method("ft", FTConfig, SPACE, STARTING_POINTS, unlearn)
+METHOD = Method("ft", FTConfig, SPACE, unlearn)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from unlearn.methods._method import FloatRange, IntRange, Method, Range, StartingPoint
+from unlearn.methods._method import FloatRange, IntRange, Method, Range
 from unlearn.methods._tuning import TuningConfig, tune
 from unlearn.problem import Precomputed, Problem, Unlearned
 from unlearn.stopwatch import Stopwatch
@@ -29,10 +29,6 @@ SPACE: dict[str, Range] = {
     "epochs": IntRange(1, 20),
     "learning_rate": FloatRange(1e-5, 1e-1, log=True),
 }
-
-STARTING_POINTS = tuple(
-    StartingPoint(request, {"epochs": 5, "learning_rate": 1e-4}) for request in ("random", "class")
-)
 
 
 def unlearn(
@@ -63,4 +59,4 @@ def _ascent(logits: Tensor, labels: Tensor, positions: Tensor) -> Tensor:
     return -cross_entropy(logits, labels, positions)
 
 
-METHOD = Method("ga", GAConfig, SPACE, STARTING_POINTS, unlearn)
+METHOD = Method("ga", GAConfig, SPACE, unlearn)

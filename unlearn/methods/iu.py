@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from unlearn.datasets import Samples, to_unit
 from unlearn.errors import InputError
 from unlearn.methods._checks import check_knobs
-from unlearn.methods._method import FloatRange, IntRange, Method, Range, StartingPoint
+from unlearn.methods._method import FloatRange, IntRange, Method, Range
 from unlearn.problem import Precomputed, Problem, Unlearned
 from unlearn.pruning import Masks, prune
 from unlearn.seeds import generator
@@ -52,11 +52,6 @@ SPACE: dict[str, Range] = {
     "damping": FloatRange(1e-3, 1.0, log=True),
     "gradients": IntRange(64, 256),
 }
-
-STARTING_POINTS = tuple(
-    StartingPoint(request, {"scale": 0.2, "damping": 0.1, "gradients": 128})
-    for request in ("random", "class")
-)
 
 
 def unlearn(
@@ -200,4 +195,4 @@ def _move(model: nn.Module, step: Tensor) -> None:
         parameter.add_(part.view_as(parameter))
 
 
-METHOD = Method("iu", IUConfig, SPACE, STARTING_POINTS, unlearn)
+METHOD = Method("iu", IUConfig, SPACE, unlearn)

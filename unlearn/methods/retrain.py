@@ -3,7 +3,8 @@
 import copy
 from dataclasses import dataclass, replace
 
-from unlearn.methods._method import FloatRange, Method, Range, StartingPoint
+from unlearn.methods._checks import check_knobs
+from unlearn.methods._method import FloatRange, Method, Range
 from unlearn.problem import Precomputed, Problem, Unlearned
 from unlearn.proxy import training_work
 from unlearn.pruning import prune
@@ -25,15 +26,12 @@ class RetrainConfig:
     pruning_rate: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.share <= 1:
-            raise ValueError("share must be over 0, and 1 at most")
-        if not 0 <= self.pruning_rate < 1:
-            raise ValueError("pruning_rate must be 0 or more, and under 1")
+        check_knobs(self, positive=("share",))
+        if self.share > 1:
+            raise ValueError("share must be 1 at most")
 
 
 SPACE: dict[str, Range] = {"share": FloatRange(0.1, 1.0)}
-
-STARTING_POINTS = tuple(StartingPoint(request, {"share": 1.0}) for request in ("random", "class"))
 
 
 def unlearn(
@@ -62,4 +60,4 @@ def unlearn(
     return Unlearned(model, masks, sizes={"retain": len(problem.retain)})
 
 
-METHOD = Method("retrain", RetrainConfig, SPACE, STARTING_POINTS, unlearn)
+METHOD = Method("retrain", RetrainConfig, SPACE, unlearn)

@@ -248,9 +248,7 @@ def test_a_value_that_makes_no_sense_is_refused_by_name(name: str, value: float)
         IUConfig(**{name: value})  # type: ignore[arg-type]
 
 
-def test_the_starting_point_is_the_default_with_pruning() -> None:
+def test_the_default_is_that_of_the_papers_comparison() -> None:
     config = IUConfig()
     assert (config.scale, config.pruning_rate) == (0.2, 0.1)
     assert METHOD.space["gradients"] == IntRange(64, 256)
-    assert {point.request for point in METHOD.starting_points} == {"random", "class"}
-    assert all(IUConfig(**dict(p.params)) == config for p in METHOD.starting_points)  # type: ignore[arg-type]

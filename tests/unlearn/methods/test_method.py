@@ -64,10 +64,10 @@ def test_the_space_and_the_starting_points_name_fields_of_the_config(method: Met
 
 @methods
 def test_starting_points_lie_in_the_space_and_make_a_config(method: Method) -> None:
-    for point in method.starting_points:
-        assert point.request in ("random", "class")
-        assert all(point.params[name] in span for name, span in method.space.items())
-        method.config(**point.params)
+    requests = {point.request for point in method.starting_points}
+    assert requests in (set(), {"random", "class"})
+    for config in (method.config(), *(method.config(**p.params) for p in method.starting_points)):
+        assert all(getattr(config, name) in span for name, span in method.space.items())
 
 
 @methods

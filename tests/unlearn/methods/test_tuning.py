@@ -152,12 +152,10 @@ def test_a_value_that_makes_no_sense_is_refused_by_name(name: str, knob: str, va
     ("name", "epochs", "learning_rate", "weight_decay"),
     [("ft", 10, 1e-2, 5e-4), ("ga", 5, 1e-4, 0.0)],
 )
-def test_the_starting_point_is_the_default_with_pruning(
+def test_the_default_is_that_of_the_papers_comparison(
     name: str, epochs: int, learning_rate: float, weight_decay: float
 ) -> None:
     method = METHODS[name]
     config = method.config()
     assert (config.epochs, config.learning_rate) == (epochs, learning_rate)
     assert (config.weight_decay, config.pruning_rate) == (weight_decay, 0.1)
-    assert {point.request for point in method.starting_points} == {"random", "class"}
-    assert all(method.config(**point.params) == config for point in method.starting_points)
