@@ -23,9 +23,9 @@ from benchmarks._command import Settings, main
 from benchmarks._report import Row
 from benchmarks._studies import Case, draw_tickets, of_images, prepare
 from objectives.runtime import UnitTimes
+from pareto.calibration import calibrate
 from pareto.devices import choose_devices, use_one_thread
 from pareto.preparation import Prepared
-from pareto.trial import TrialRunner
 from unlearn.stopwatch import Phase, Stopwatch, Work
 
 ROUNDS = 5
@@ -75,7 +75,7 @@ def cases(settings: Settings) -> Iterator[Case]:
 def run_alone(case: Case, prepared: Prepared, device: torch.device) -> list[Run]:
     """Run the configurations of a case in this process."""
     use_one_thread()
-    definition, runner = case.definition, TrialRunner(prepared, device)
+    definition = case.definition
     problem = prepared.material.problem(prepared.original, device)
     tickets = draw_tickets(case)
     calibrations: list[UnitTimes] = []
@@ -83,7 +83,7 @@ def run_alone(case: Case, prepared: Prepared, device: torch.device) -> list[Run]
     for _ in range(ROUNDS):
         for position, ticket in enumerate(tickets):
             if position % TURN == 0:
-                calibrations.append(runner.calibrate())
+                calibrations.append(calibrate(prepared, device))
             stopwatch, config = Stopwatch(device), definition.config(ticket.params)
             definition.unlearning.unlearn(problem, config, ticket.seed, stopwatch, None)
             timed[position].append(stopwatch.phases)

@@ -1,77 +1,54 @@
-"""What this machine has measured before: unit times, and what a retraining takes.
+"""Calibration: the unit times of a study's method on a device, which turn counted work into its
+runtime (RTE)."""
 
-Two measurements never agree to the last bit, and the search follows what it sees: for the same
-command to give the same trials and the same front again, in another folder too, each is made once
-per machine and problem, and kept in the user's cache.
-"""
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
-import hashlib
-import json
-import os
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+import torch
 
-from platformdirs import user_cache_path
-from pydantic import TypeAdapter
-
+from objectives import runtime
 from objectives.runtime import UnitTime
+from pareto.devices import environment
+from pareto.preparation import Prepared
+from pareto.space import at_fraction
+from studies import Definition
+from unlearn.problem import Precomputed
+from unlearn.stopwatch import Stopwatch
 
-T = TypeVar("T")
+PROBES = (0.05, 0.1, 0.2, 0.35, 0.6)
+"""Where in the search space the runtime is calibrated, from low ends to high ends."""
+
+PROXY_EPOCHS = 3
+"""Of the proxy that a calibration trains, at most: the first epoch takes longer than all others."""
 
 
-@dataclass(frozen=True)
-class Measurement(Generic[T]):
-    """Something that is measured once.
+def depends_on(definition: Definition, device: torch.device) -> dict[str, Any]:
+    """What unit times depend on beside the problem: the method, and where it runs."""
+    identity = definition.identity()
+    method = {k: v for k, v in identity.items() if k.startswith(("method.", "space."))}
+    return {**method, **environment(device)}
 
-    Attributes:
-        name: how its files' names begin.
-        form: of its result.
-        is_made: what is said when it is.
-        was_made: what is said before the file's name, when it is read; nothing is said without.
+
+def calibrate(prepared: Prepared, device: torch.device) -> dict[str, UnitTime]:
+    """Measure the method's unit times on this device, which has nothing else to do.
+
+    Of what trials share, the two smallest probes make their own, with proxies of some epochs and of
+    none, and the others pay nothing for it: what it cost to prepare may have been measured
+    elsewhere, or at a busier time.
     """
+    definition = prepared.material.definition
+    problem = prepared.material.problem(prepared.original, device)
+    configs = [definition.config(at_fraction(definition.ranges, f)) for f in PROBES]
+    shared: list[Precomputed | None] = [None] * len(configs)
+    if prepared.precomputed is not None:
+        longest = min(PROXY_EPOCHS, definition.longest_delta())
+        configs[:2] = replace(configs[0], delta=longest), replace(configs[1], delta=0)
+        shared[2:] = [prepared.precomputed.to(device).free_of_charge()] * len(configs[2:])
 
-    name: str
-    form: TypeAdapter[T]
-    is_made: str
-    was_made: str | None = None
+    def probe(config: Any, precomputed: Precomputed | None) -> Stopwatch:
+        stopwatch = Stopwatch(device)
+        definition.unlearning.unlearn(problem, config, 0, stopwatch, precomputed)
+        return stopwatch
 
-
-UNIT_TIMES = Measurement(
-    "unit-times",
-    TypeAdapter(dict[str, UnitTime]),
-    "calibrating the runtime",
-    "the runtime was calibrated before",
-)
-RETRAINING = Measurement("retraining", TypeAdapter(float), "timing an epoch of retraining")
-"""In seconds."""
-
-
-def remembered(
-    measurement: Measurement[T],
-    depends_on: Mapping[str, Any],
-    measure: Callable[[], T],
-    announce: Callable[[str], None],
-) -> T:
-    """What this machine measured for what `depends_on` says: read, or measured and kept.
-
-    Without a place to keep it, it is measured, and used, all the same.
-    """
-    key = hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()[:16]
-    file = user_cache_path("pareto-search") / f"{measurement.name}-{key}.json"
-    with suppress(OSError, ValueError):  # not there, or not ours: it is measured again
-        found = measurement.form.validate_json(file.read_bytes())
-        if measurement.was_made is not None:
-            announce(f"{measurement.was_made}: {file}")
-        return found
-    announce(measurement.is_made)
-    measured = measure()
-    draft = file.with_name(f"{file.name}.{os.getpid()}")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_bytes(measurement.form.dump_json(measured))
-        draft.replace(file)
-    except OSError as error:
-        announce(f"what was measured cannot be kept in {file.parent}: {error.strerror}")
-    return measured
+    return runtime.calibrate([partial(probe, *each) for each in zip(configs, shared, strict=True)])

@@ -13,17 +13,15 @@ from typing import Any
 import torch
 
 from objectives.runtime import UnitTime
-from pareto.calibration import UNIT_TIMES, remembered
+from pareto.calibration import calibrate, depends_on
 from pareto.devices import environment, use_one_thread
 from pareto.engines import Announce, Engine, Workers
 from pareto.ledger import Ledger
 from pareto.material import Material
+from pareto.measurements import UNIT_TIMES, remembered
 from pareto.places import absolute
 from pareto.preparation import Prepared, open_workspace, prepare
-from pareto.trial import TrialRunner
 from pareto.workspace import Workspace
-
-NOTES = ("original", "reference", "fingerprint", "unit_times", "calibrated_on")
 
 
 @dataclass(frozen=True)
@@ -51,9 +49,9 @@ def lay(
             has become another one in the meantime.
         EngineError: the engine does not work.
     """
-    known = {key: ledger.note(key) for key in NOTES}
+    calibrated = ledger.note("unit_times") is not None
     # Ray's processes have working folders of their own.
-    work = partial(_lay, known, material, absolute(place))
+    work = partial(_lay, calibrated, material, absolute(place))
     prepared, notes = engine.call(work, announce, material.models_to_train)
     ledger.refuse_change()
     ledger.decide(notes)
@@ -71,13 +69,16 @@ def lay(
 
 
 def _lay(
-    known: Mapping[str, Any],
+    calibrated: bool,
     material: Material,
     place: str,
     workers: Workers,
     announce: Announce,
 ) -> tuple[Prepared, dict[str, Any]]:
-    """Prepare a study with these workers, and calibrate it, if that is not known yet.
+    """Prepare a study with these workers, and calibrate its runtime.
+
+    Args:
+        calibrated: whether it is already.
 
     Returns:
         What was prepared, and the notes to keep of it, where there are none yet.
@@ -92,7 +93,7 @@ def _lay(
             "reference": prepared.reference.as_dict(),
             "fingerprint": prepared.fingerprint,
         }
-        if material.definition.objectives.runtime == "calibrated" and known["unit_times"] is None:
+        if material.definition.objectives.runtime == "calibrated" and not calibrated:
             measured = _unit_times(prepared, workspace, device, announce)
             notes["unit_times"] = {name: asdict(unit) for name, unit in measured.items()}
             notes["calibrated_on"] = environment(device)
@@ -105,6 +106,5 @@ def _unit_times(
     prepared: Prepared, workspace: Workspace, device: torch.device, announce: Announce
 ) -> dict[str, UnitTime]:
     """The calibration; what it lays on the device is gone afterwards."""
-    runner = TrialRunner(prepared, device)
-    depends_on = {"workspace": workspace.key, **runner.calibration_key()}
-    return remembered(UNIT_TIMES, depends_on, runner.calibrate, announce)
+    key = {"workspace": workspace.key, **depends_on(prepared.material.definition, device)}
+    return remembered(UNIT_TIMES, key, partial(calibrate, prepared, device), announce)

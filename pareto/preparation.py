@@ -14,10 +14,10 @@ import torch
 
 from objectives.evaluation import Evaluation, EvaluationSets, evaluate
 from objectives.reference import Reference
-from pareto.calibration import RETRAINING, remembered
 from pareto.devices import device_model, environment
 from pareto.engines import Announce, SerialEngine, Workers
 from pareto.material import Material
+from pareto.measurements import RETRAINING, remembered
 from pareto.trainings import Training, trained
 from pareto.workspace import Artifact, Workspace
 from studies import Definition
@@ -293,7 +293,7 @@ class _Builder:
     def _proxies(self, problem: Problem, longest: int) -> Artifact:
         self.announce(f"training the proxy for up to {longest} epochs")
         seed = derive_seed(self.material.seed, "proxy")
-        states, costs = proxy_snapshots(problem, longest, seed, Stopwatch(self.device))
+        states, costs = proxy_snapshots(problem, longest, seed)
         tensors = {f"{k}/{name}": t for k, state in enumerate(states) for name, t in state.items()}
         return Artifact(tensors, {"training": [asdict(cost) for cost in costs]})
 

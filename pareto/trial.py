@@ -5,7 +5,6 @@ import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -14,22 +13,15 @@ from pydantic import ValidationError
 from objectives.evaluation import Evaluation, evaluate
 from objectives.frm import frm_score, is_degenerate
 from objectives.reference import Reference
-from objectives.runtime import UnitTime, calibrate, calibrated_seconds
+from objectives.runtime import UnitTime, calibrated_seconds
 from pareto.devices import environment, use_one_thread
 from pareto.outcome import Failure, Outcome, Ticket
 from pareto.preparation import WARM_UP_SAMPLES, Prepared
-from pareto.space import at_fraction
 from studies.definition import describe_error
 from unlearn.errors import in_one_line
 from unlearn.methods import Method
-from unlearn.problem import Precomputed, Problem
+from unlearn.problem import Problem
 from unlearn.stopwatch import Stopwatch
-
-PROBES = (0.05, 0.1, 0.2, 0.35, 0.6)
-"""Where in the search space the runtime is calibrated, from low ends to high ends."""
-
-PROXY_EPOCHS = 3
-"""Of the proxy that a calibration trains, at most: the first epoch takes longer than all others."""
 
 FIGURES = frozenset(
     {"ta", "fa", "ra", "mia", "frm", "rte", "fa_gap", "ra_gap", "mia_gap", "ceiling"}
@@ -72,13 +64,7 @@ class TrialRunner:
         self._device = device
         self._problem = prepared.material.problem(prepared.original, device)
         self._sets = prepared.material.evaluation_sets(self._problem, prepared.test)
-        self._precomputed = prepared.precomputed
-        if self._precomputed is not None:
-            self._precomputed = replace(
-                self._precomputed,
-                forget_scores=self._precomputed.forget_scores.to(device),
-                retain_scores=self._precomputed.retain_scores.to(device),
-            )
+        self._precomputed = prepared.precomputed and prepared.precomputed.to(device)
 
     def run(self, ticket: Ticket) -> Outcome | Failure:
         """Run a trial; whatever goes wrong in it becomes a failure with its reason."""
@@ -139,34 +125,6 @@ class TrialRunner:
 
     def _as_defined(self, _problem: Problem, params: Mapping[str, Any]) -> tuple[Method, Any]:
         return self._definition.unlearning, self._definition.config(params)
-
-    def calibration_key(self) -> dict[str, Any]:
-        """What unit times depend on beside the problem: the method, and where it runs."""
-        identity = self._definition.identity()
-        method = {k: v for k, v in identity.items() if k.startswith(("method.", "space."))}
-        return {**method, **environment(self._device)}
-
-    def calibrate(self) -> dict[str, UnitTime]:
-        """Measure the method's unit times on this device, which has nothing else to do.
-
-        Of what trials share, the two smallest probes make their own, with proxies of some epochs
-        and of none, and the others pay nothing for it: what it cost to prepare may have been
-        measured elsewhere, or at a busier time.
-        """
-        ranges = self._definition.ranges
-        configs = [self._definition.config(at_fraction(ranges, f)) for f in PROBES]
-        shared: list[Precomputed | None] = [None] * len(configs)
-        if self._precomputed is not None:
-            longest = min(PROXY_EPOCHS, self._definition.longest_delta())
-            configs[:2] = replace(configs[0], delta=longest), replace(configs[1], delta=0)
-            shared[2:] = [self._precomputed.free_of_charge()] * len(configs[2:])
-
-        def probe(config: Any, precomputed: Precomputed | None) -> Stopwatch:
-            stopwatch = Stopwatch(self._device)
-            self._definition.unlearning.unlearn(self._problem, config, 0, stopwatch, precomputed)
-            return stopwatch
-
-        return calibrate([partial(probe, *each) for each in zip(configs, shared, strict=True)])
 
 
 def privacy_figures(figures: Evaluation, reference: Reference) -> dict[str, float]:

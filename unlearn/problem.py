@@ -56,6 +56,14 @@ class Precomputed:
     proxies: Sequence[StateDict]
     proxy_training: Sequence[Phase]
 
+    def to(self, device: torch.device) -> "Precomputed":
+        """The same with its scores on a device; proxies are moved there as they are needed."""
+        return replace(
+            self,
+            forget_scores=self.forget_scores.to(device),
+            retain_scores=self.retain_scores.to(device),
+        )
+
     def free_of_charge(self) -> "Precomputed":
         """The same work, for no seconds."""
         return replace(

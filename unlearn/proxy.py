@@ -27,10 +27,11 @@ def train_proxy(problem: Problem, epochs: int, seed: int, stopwatch: Stopwatch) 
 
 
 def proxy_snapshots(
-    problem: Problem, epochs: int, seed: int, stopwatch: Stopwatch
+    problem: Problem, epochs: int, seed: int
 ) -> tuple[list[StateDict], list[Phase]]:
     """The state dicts, on the CPU, of `train_proxy` for 0, 1, …, `epochs` epochs, in one training,
     and the share of the cost that each of them stands for."""
+    stopwatch = Stopwatch(problem.device)
     with stopwatch.phase("build", training_work(problem, 0)):
         untrained = train_from_scratch(
             problem.build, problem.retain, problem.recipe, seed, epochs=0

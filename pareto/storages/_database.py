@@ -2,12 +2,13 @@
 
 import json
 import sys
+import weakref
 from collections.abc import Container, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from optuna.distributions import BaseDistribution, json_to_distribution
-from optuna.storages import RDBStorage
+from optuna.storages import BaseStorage, RDBStorage, _CachedStorage
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import or_, select
@@ -27,9 +28,29 @@ class DatabaseStorage(RDBStorage):
     """
 
     def __init__(self, url: str, engine_kwargs: dict[str, Any]) -> None:
-        # Checked before, by `holds_studies`; Optuna would run all its migrations' files for it.
-        super().__init__(url, engine_kwargs=engine_kwargs, skip_compatibility_check=True)
+        super().__init__(
+            url.replace("{", "{{").replace("}", "}}"),  # Optuna fills in what stands in braces
+            engine_kwargs=engine_kwargs,
+            # Checked before, by `holds_studies`; Optuna would run all its migrations' files for it.
+            skip_compatibility_check=True,
+        )
         self._distributions: dict[str, BaseDistribution] = {}
+
+    def check_writable(self) -> None:
+        """Fail here, and not in mid-search, if the database is read-only.
+
+        Raises:
+            sqlalchemy.exc.DBAPIError: it is, or cannot be reached.
+        """
+        with self.engine.connect() as connection, connection.begin() as transaction:
+            connection.exec_driver_sql("update version_info set schema_version = schema_version")
+            transaction.rollback()
+
+    def cached(self) -> BaseStorage:
+        """The same, remembering trials that are over; connections end with it."""
+        cached = _CachedStorage(self)
+        weakref.finalize(cached, self.engine.dispose)
+        return cached
 
     def _get_trials(
         self,

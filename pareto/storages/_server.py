@@ -1,6 +1,5 @@
 """Studies on a database server, for drivers on any number of machines."""
 
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,8 @@ from unlearn.errors import InputError
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from sqlalchemy.engine import URL, Connection, Engine
+
+    from pareto.storages._database import DatabaseStorage
 
 CONNECT_SECONDS = 10
 SILENCE_SECONDS = 30
@@ -72,21 +73,12 @@ class ServerBackend:
             return float(connection.execute(sqlalchemy.text(now)).scalar_one())
 
     def open(self, *, writable: bool) -> "BaseStorage":
-        import optuna
-        import sqlalchemy
-
         storage = self._storage()
-        if writable:  # fails here, and not in mid-search, if it is read-only
-            with storage.engine.connect() as connection:
-                connection.execute(
-                    sqlalchemy.text("update version_info set schema_version = schema_version")
-                )
-                connection.rollback()
-        cached = optuna.storages._CachedStorage(storage)
-        weakref.finalize(cached, storage.engine.dispose)  # connections end with it
-        return cached
+        if writable:
+            storage.check_writable()
+        return storage.cached()
 
-    def _storage(self) -> Any:
+    def _storage(self) -> "DatabaseStorage":
         from pareto.storages._database import DatabaseStorage
 
         url = self._url.render_as_string(hide_password=False)
@@ -94,7 +86,7 @@ class ServerBackend:
         # the guard makes the call again.
         arguments = {"pool_pre_ping": False, "connect_args": self._connect_arguments()}
         with self._driver_needed():
-            return DatabaseStorage(url.replace("{", "{{").replace("}", "}}"), arguments)
+            return DatabaseStorage(url, arguments)
 
     @contextmanager
     def _engine(self) -> "Iterator[Engine]":

@@ -3,7 +3,6 @@
 import os
 import sqlite3
 import tempfile
-import weakref
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,13 +40,12 @@ class SqliteBackend:
         raise InputError(f"{self.shown} is a database, but not of studies", "use another file")
 
     def create(self) -> None:
-        import optuna
+        from pareto.storages._database import DatabaseStorage
 
         folder = self._file.parent
         with tempfile.TemporaryDirectory(dir=folder, prefix=f".{self._file.name}-") as drafts:
             draft = Path(drafts) / "draft.db"
-            storage = optuna.storages.RDBStorage(_for_optuna(f"sqlite:///{draft}"))
-            storage.engine.dispose()
+            DatabaseStorage(f"sqlite:///{draft}", {}).engine.dispose()
             with closing(sqlite3.connect(draft)) as connection:
                 connection.execute("pragma journal_mode = wal")  # a lasting property of the file
             if self._file.exists() and self._file.stat().st_size == 0:
@@ -60,23 +58,14 @@ class SqliteBackend:
         return clock_of_folder(self._file.parent)
 
     def open(self, *, writable: bool) -> "BaseStorage":
-        import optuna
-
         from pareto.storages._database import DatabaseStorage
 
         url = self._url(writable=writable)
-        storage = DatabaseStorage(_for_optuna(url), {"connect_args": {"timeout": BUSY_SECONDS}})
+        storage = DatabaseStorage(url, {"connect_args": {"timeout": BUSY_SECONDS}})
         if writable:
             _lock_on_begin(storage.engine)
-            # Fails here, and not in mid-search, if it is read-only.
-            with storage.engine.connect() as connection, connection.begin() as transaction:
-                connection.exec_driver_sql(
-                    "update version_info set schema_version = schema_version"
-                )
-                transaction.rollback()
-        cached = optuna.storages._CachedStorage(storage)
-        weakref.finalize(cached, storage.engine.dispose)  # connections end with it
-        return cached
+            storage.check_writable()
+        return storage.cached()
 
     def _engine(self) -> "Engine":
         import sqlalchemy
@@ -94,11 +83,6 @@ class SqliteBackend:
         if writable or os.access(folder, os.W_OK) or notes.exists():
             return f"sqlite:///{self._file}"
         return f"sqlite:///file:{quote(str(self._file.absolute()))}?immutable=1&uri=true"
-
-
-def _for_optuna(url: str) -> str:
-    """Optuna fills in what stands in braces."""
-    return url.replace("{", "{{").replace("}", "}}")
 
 
 def _lock_on_begin(engine: "Engine") -> None:

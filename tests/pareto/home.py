@@ -16,7 +16,6 @@ import studies
 from pareto import storages
 from pareto.engines.settings import EngineSettings
 from pareto.experiment import Arm, Results, run_experiment
-from pareto.groundwork import NOTES
 from pareto.ledger import Ledger, StudyKind
 from pareto.material import Material
 from pareto.samplers import StudySampler
@@ -27,6 +26,9 @@ from studies import Definition
 
 NAME = "tiny"
 # Small enough that everything is prepared in seconds, and a trial runs in milliseconds.
+NOTES = ("original", "reference", "fingerprint", "unit_times", "calibrated_on")
+"""Of a prepared study."""
+
 TINY = f"""
 name = "{NAME}"
 seed = 3

@@ -1,68 +1,49 @@
-"""What is measured once per machine and problem is remembered."""
+"""Unit times, as they are measured for a study."""
 
-from pathlib import Path
+from dataclasses import replace
 
-import pytest
+import torch
 
 from objectives.runtime import UnitTime
-from pareto.calibration import RETRAINING, UNIT_TIMES, remembered
+from pareto.calibration import calibrate
+from pareto.outcome import Outcome, Ticket
+from pareto.space import at_fraction
+from pareto.trial import TrialRunner
+from tests.pareto.conftest import Tiny
+from tests.pareto.home import tiny
 
-MEASURED = {"train": UnitTime(1 / 3, 2e-5)}
-
-
-def measure() -> dict[str, UnitTime]:
-    return MEASURED
-
-
-def refuse() -> dict[str, UnitTime]:
-    raise AssertionError("measured again")
+CPU = torch.device("cpu")
 
 
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    return tmp_path / "pareto-search"
+def test_a_calibration_prices_every_phase_of_a_trial(tiny_study: Tiny) -> None:
+    params = at_fraction(tiny().ranges, 0.5)
+    outcome = TrialRunner(tiny_study.prepared, CPU).run(Ticket(0, params, 1))
+    assert isinstance(outcome, Outcome)
+    assert tiny_study.unit_times.keys() == outcome.run["phases"].keys()
 
 
-@pytest.mark.usefixtures("cache")
-def test_a_second_call_gives_the_first_ones_times_to_the_last_bit() -> None:
-    remembered(UNIT_TIMES, {"device": "cpu"}, measure, print)
-    assert remembered(UNIT_TIMES, {"device": "cpu"}, refuse, print) == MEASURED
+def test_a_calibration_finds_no_negative_and_some_positive_prices(tiny_study: Tiny) -> None:
+    units: list[UnitTime] = list(tiny_study.unit_times.values())
+    assert all(unit.step >= 0 and unit.sample >= 0 for unit in units)
+    assert all(unit.step + unit.sample > 0 for unit in units)
 
 
-@pytest.mark.usefixtures("cache")
-def test_it_is_said_when_something_is_measured_and_where_unit_times_are_from() -> None:
-    said: list[str] = []
-    for _ in range(2):
-        remembered(UNIT_TIMES, {}, measure, said.append)
-        assert remembered(RETRAINING, {}, lambda: 0.1, said.append) == 0.1
-    made, timed, read = said
-    assert made == "calibrating the runtime"
-    assert timed == "timing an epoch of retraining"
-    assert Path(read.removeprefix("the runtime was calibrated before: ")).exists()
+def test_a_calibration_measures_what_trials_share_itself(tiny_study: Tiny) -> None:
+    # As if a machine that takes a million seconds had prepared the study.
+    precomputed = tiny_study.prepared.precomputed
+    assert precomputed is not None
+    slow = replace(
+        precomputed,
+        scoring=replace(precomputed.scoring, seconds=1e6),
+        proxy_training=[replace(cost, seconds=1e6) for cost in precomputed.proxy_training],
+    )
+    units = calibrate(replace(tiny_study.prepared, precomputed=slow), CPU)
+    assert 0 < units["score"].price(precomputed.scoring.work) < 1e3
+    assert 0 < units["train"].price(precomputed.proxy_training[-1].work) < 1e3
 
 
-@pytest.mark.usefixtures("cache")
-def test_another_device_is_measured_anew() -> None:
-    remembered(UNIT_TIMES, {"device": "cpu"}, measure, print)
-    other = {"train": UnitTime(1.0, 1.0)}
-    assert remembered(UNIT_TIMES, {"device": "cuda:0"}, lambda: other, print) == other
-
-
-@pytest.mark.parametrize("content", ["", "[]", '{"train": 3}', '{"train": {"step": 1}}', "{"])
-def test_a_damaged_file_is_measured_anew(content: str, cache: Path) -> None:
-    remembered(UNIT_TIMES, {}, measure, print)
-    (file,) = cache.iterdir()
-    file.write_text(content)
-    assert remembered(UNIT_TIMES, {}, measure, print) == MEASURED
-    assert remembered(UNIT_TIMES, {}, refuse, print) == MEASURED
-
-
-def test_without_a_place_to_keep_them_the_times_are_used_and_that_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    said: list[str] = []
-    assert remembered(UNIT_TIMES, {}, measure, said.append) == MEASURED
-    assert "cannot be kept" in said[-1]
+def test_where_no_trial_trains_a_proxy_that_has_no_price(tiny_study: Tiny) -> None:
+    never = tiny(space={"delta": {"low": 0, "high": 0}})
+    material = replace(tiny_study.material, definition=never)
+    train = calibrate(replace(tiny_study.prepared, material=material), CPU)["train"]
+    assert train.step > train.sample == 0

@@ -4,8 +4,8 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 import studies
+from pareto.calibration import PROBES
 from pareto.space import at_fraction, distributions
-from pareto.trial import PROBES
 from unlearn.methods import Choice, FloatRange, IntRange, Range
 
 RANGES: dict[str, Range] = {

@@ -10,7 +10,6 @@ import torch
 
 from objectives.evaluation import Evaluation
 from objectives.reference import Reference
-from objectives.runtime import UnitTime
 from pareto.outcome import Failure, Outcome, Ticket
 from pareto.trial import FIGURES, TrialRunner
 from tests.pareto.conftest import Tiny
@@ -188,37 +187,6 @@ def test_a_reason_is_one_line(tiny_study: Tiny) -> None:
     failed = failure(tiny_study, {}, {**PARAMS, "alpha": "many"})
     assert failed.reason.strip()
     assert len(failed.reason.splitlines()) == 1
-
-
-def test_a_calibration_prices_every_phase_of_a_trial(tiny_study: Tiny, outcome: Outcome) -> None:
-    assert tiny_study.unit_times.keys() == outcome.run["phases"].keys()
-
-
-def test_a_calibration_finds_no_negative_and_some_positive_prices(tiny_study: Tiny) -> None:
-    units: list[UnitTime] = list(tiny_study.unit_times.values())
-    assert all(unit.step >= 0 and unit.sample >= 0 for unit in units)
-    assert all(unit.step + unit.sample > 0 for unit in units)
-
-
-def test_a_calibration_measures_what_trials_share_itself(tiny_study: Tiny) -> None:
-    # As if a machine that takes a million seconds had prepared the study.
-    precomputed = tiny_study.prepared.precomputed
-    assert precomputed is not None
-    slow = replace(
-        precomputed,
-        scoring=replace(precomputed.scoring, seconds=1e6),
-        proxy_training=[replace(cost, seconds=1e6) for cost in precomputed.proxy_training],
-    )
-    units = TrialRunner(replace(tiny_study.prepared, precomputed=slow), CPU).calibrate()
-    assert 0 < units["score"].price(precomputed.scoring.work) < 1e3
-    assert 0 < units["train"].price(precomputed.proxy_training[-1].work) < 1e3
-
-
-def test_where_no_trial_trains_a_proxy_that_has_no_price(tiny_study: Tiny) -> None:
-    never = tiny(space={"delta": {"low": 0, "high": 0}})
-    material = replace(tiny_study.material, definition=never)
-    train = TrialRunner(replace(tiny_study.prepared, material=material), CPU).calibrate()["train"]
-    assert train.step > train.sample == 0
 
 
 class Recorded(NamedTuple):

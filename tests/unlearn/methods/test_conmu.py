@@ -45,9 +45,7 @@ def precomputed(problem: Problem) -> Precomputed:
     """What `run` makes itself, made beforehand from the same seeds."""
     pruned = copy.deepcopy(problem.original)
     prune(pruned, 0.1)
-    proxies, costs = proxy_snapshots(
-        problem, 2, derive_seed(SEED, "proxy"), Stopwatch(problem.device)
-    )
+    proxies, costs = proxy_snapshots(problem, 2, derive_seed(SEED, "proxy"))
     return Precomputed(
         pruning_rate=0.1,
         forget_scores=el2n(pruned, problem.forget),
