@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from objectives.evaluation import evaluate
+from pareto.arms import Arm, configure
 from pareto.devices import environment, use_one_thread
 from pareto.engines import Announce
 from pareto.errors import TrialFails
@@ -23,7 +24,7 @@ from pareto.evidence import (
     file_sha256,
     plain_words,
 )
-from pareto.experiment import Arm, configure, refuse_long_proxies
+from pareto.experiment import refuse_long_proxies
 from pareto.material import Material
 from pareto.preparation import original_figures, original_weights
 from pareto.workspace import Artifact

@@ -2,18 +2,14 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from objectives.frm import Metrics, frm_score
-from pareto.experiment import Arm, Results, numbered
+from pareto.experiment import Results, numbered
 from studies import Definition
 from unlearn.errors import InputError
-from unlearn.methods import METHODS
-from unlearn.methods.conmu import ConMUConfig
 
-OMP = "+omp"
-OMP_RATE = ConMUConfig().pruning_rate
 FIGURES = ("ta", "fa", "ra", "mia", "frm", "rte")
 
 
@@ -66,27 +62,6 @@ class Comparison:
     def table(self) -> list[dict[str, Any]]:
         """The lines, flat."""
         return [_flat(row) for row in self.lines]
-
-
-def arm_of_method(text: str, definition: Definition) -> Arm:
-    """A method by name; `+omp` prunes θ_o before it (ConMU does so anyway).
-
-    Its configuration is what the definition says of it, and otherwise the first known one.
-
-    Raises:
-        InputError: there is no such method, or it cannot be pruned.
-    """
-    name, pruned = text.removesuffix(OMP), text.endswith(OMP)
-    if name not in METHODS or (name == "conmu" and pruned):
-        known = [method + suffix for method in METHODS for suffix in ("", OMP)]
-        known.remove(f"conmu{OMP}")
-        raise InputError(f"there is no method {text!r}", f"use some of {', '.join(known)}")
-    chosen = definition.with_method(name)
-    points = chosen.starting_points()
-    config = asdict(chosen.config(points[0] if points else {}))
-    if name != "conmu":
-        config["pruning_rate"] = chosen.fixed.get("pruning_rate", OMP_RATE) if pruned else 0.0
-    return Arm(name, config)
 
 
 def refuse_chosen_by_report(definition: Definition, searched: Definition, trial: str) -> None:

@@ -7,17 +7,15 @@ Nothing is taken from one run to another, and the cost (RTE) is the stopwatch's:
 device to itself.
 """
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
-from pydantic import TypeAdapter
 
 from pareto import storages
-from pareto.definitions import find_definition
+from pareto.arms import Arm, configure
 from pareto.devices import use_one_thread
 from pareto.engines import Announce, Engine, Workers
 from pareto.engines.settings import EngineSettings
@@ -25,41 +23,19 @@ from pareto.ledger import Ledger, StudyKind
 from pareto.material import Material
 from pareto.outcome import Failure, Outcome, Ticket
 from pareto.places import Place, absolute
-from pareto.plans import Cell, CellPlan, cell_key
+from pareto.plans import CellPlan, cell_key
 from pareto.preparation import Prepared, open_workspace, prepare
 from pareto.progress import Progress
-from pareto.study import COMMANDS, open_study
+from pareto.study import COMMANDS
 from pareto.trial import TrialRunner
 from pareto.trial_feed import TrialFeed
 from studies import Definition
 from studies.defaults import MAX_FAILURES, WORKSPACE
 from unlearn.errors import InputError
-from unlearn.methods import METHODS, Method
-from unlearn.problem import Problem
-from unlearn.pruning import prune
-from unlearn.selection import bound_that_keeps, el2n
 
 RUNTIME = "measured"
-KEEP = "keep"
-"""A derived parameter of ConMU: the share of D_f and of D_r that symmetric z-bounds keep."""
 
 Metrics = Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class Arm:
-    """A method with its whole configuration, as JSON can hold it.
-
-    Attributes:
-        config: every field of the method's config; `keep` may stand in for ConMU's z-bounds.
-    """
-
-    method: str
-    config: Mapping[str, Any]
-
-    def cell(self, repeat: int) -> Cell:
-        """Its run in one repeat."""
-        return {"method": self.method, "config": dict(self.config), "repeat": repeat}
 
 
 @dataclass(frozen=True)
@@ -86,21 +62,6 @@ def numbered(runs: Mapping[int, Mapping[str, float]]) -> list[Mapping[str, float
     """The figures of each repeat, with its number as `repeat`: runs of one number share their
     request, θ_o and retrained models."""
     return [{"repeat": repeat, **figures} for repeat, figures in runs.items()]
-
-
-def arm_of_trial(text: str, storage: str) -> tuple[Arm, Definition]:
-    """A configuration that a search has found, `STUDY:NUMBER`, and what was searched.
-
-    Raises:
-        InputError: there is no such study, or no such complete trial.
-    """
-    study_name, _, number = text.rpartition(":")
-    if not study_name or not number.isdecimal():
-        raise InputError(f"{text!r} names no trial", "give STUDY:NUMBER, such as digits:141")
-    trial = open_study(study_name, storage).complete_trial(int(number))
-    definition = find_definition(study_name, storage)
-    arm = Arm(definition.unlearning.name, asdict(definition.config(trial.params)))
-    return arm, definition
 
 
 def run_experiment(
@@ -233,19 +194,6 @@ def _prepare_on(
 def _make_runner(prepared: Prepared, device: torch.device) -> Callable[[Ticket], Outcome | Failure]:
     use_one_thread()
     return TrialRunner(prepared, device, configure=configure).run
-
-
-def configure(problem: Problem, cell: Cell) -> tuple[Method, Any]:
-    """The method of a cell and its config; `keep` becomes z-bounds, by the scores of θ_o."""
-    method, fields = METHODS[cell["method"]], dict(cell["config"])
-    share = fields.pop(KEEP, None)
-    if share is not None:
-        pruned = copy.deepcopy(problem.original)
-        prune(pruned, fields["pruning_rate"])
-        for part, samples in (("forget", problem.forget), ("retain", problem.retain)):
-            bound = bound_that_keeps(el2n(pruned, samples), share)
-            fields |= {f"{part}_z1": bound, f"{part}_z2": bound}
-    return method, TypeAdapter(method.config).validate_python(fields)
 
 
 def _note_key(repeat: int | None) -> str:

@@ -4,22 +4,20 @@ import itertools
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 from scipy.stats import permutation_test, rankdata
 
-from pareto.experiment import KEEP, Arm, Results, numbered
+from pareto.arms import KEEP, Z_BOUNDS, Arm, whole_arm
+from pareto.experiment import Results, numbered
 from pareto.front import OBJECTIVES
 from studies import Definition
-from studies.definition import describe_error
 from unlearn.errors import InputError
 
 FIGURES = (*OBJECTIVES, "fa", "ra", "mia")
-Z_BOUNDS = ("forget_z1", "forget_z2", "retain_z1", "retain_z2")
 MIN_LEVELS = 3
 """Of fewer, a rank correlation says nothing."""
 PERMUTATIONS = 9_999
@@ -203,7 +201,8 @@ def arms(
             )
         base = dict(start.config)
     base.update(fixed)
-    return [_arm(definition, {**base, **at}) for at in combinations(swept)]
+    method, known = definition.unlearning.name, {**definition.fixed, **base}
+    return [whole_arm(method, {**known, **at}) for at in combinations(swept)]
 
 
 def combinations(swept: Sequence[Levels]) -> list[dict[str, Any]]:
@@ -284,29 +283,6 @@ def _centred_ranks(values: Sequence[float]) -> NDArray[np.float64]:
     """Twice the ranks, with mean 0: whole numbers, whose products are exact and can be compared."""
     ranks: NDArray[np.float64] = 2 * rankdata(values) - (len(values) + 1)
     return ranks
-
-
-def _arm(definition: Definition, params: Mapping[str, Any]) -> Arm:
-    method, rest = definition.unlearning, dict(params)
-    known = [field.name for field in fields(method.config)]
-    derived = [KEEP] if "forget_z1" in known else []
-    for name in rest:
-        if name not in (*known, *derived):
-            raise InputError(
-                f"{name!r} is no parameter of {method.name}",
-                f"use one of {', '.join([*known, *derived])}",
-            )
-    share = rest.pop(KEEP, None)
-    try:
-        config = asdict(definition.config(rest))
-    except ValidationError as error:
-        raise InputError(describe_error(error), f"give {method.name} another value") from None
-    if share is None:
-        return Arm(method.name, config)
-    if not (isinstance(share, int | float) and 0 <= share <= 1):
-        raise InputError(f"{KEEP} is {share}, which is no share", "give a share from 0 to 1")
-    others = {name: value for name, value in config.items() if name not in Z_BOUNDS}
-    return Arm(method.name, others | {KEEP: float(share)})
 
 
 def _number(word: str) -> int | float:

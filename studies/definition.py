@@ -262,8 +262,7 @@ class Definition(_Strict):
         Raises:
             pydantic.ValidationError: a value has the wrong type or makes no sense.
         """
-        adapter: TypeAdapter[Any] = TypeAdapter(self.unlearning.config)
-        return adapter.validate_python({**self.fixed, **params})
+        return config_of(self.unlearning, {**self.fixed, **params})
 
     @property
     def training_recipe(self) -> Recipe:
@@ -347,6 +346,16 @@ class Definition(_Strict):
         if self.normalisation is None:
             del content["normalisation"]
         return _flatten(content)
+
+
+def config_of(method: Method, values: Mapping[str, Any]) -> Any:
+    """A method's config with these values, and defaults for the rest.
+
+    Raises:
+        pydantic.ValidationError: a value has the wrong type or makes no sense.
+    """
+    adapter: TypeAdapter[Any] = TypeAdapter(method.config)
+    return adapter.validate_python(dict(values))
 
 
 def _ends(span: Range) -> tuple[Any, ...]:

@@ -26,7 +26,7 @@ from unlearn.errors import InputError
 
 if TYPE_CHECKING:
     from pareto.application import Origin
-    from pareto.experiment import Arm
+    from pareto.arms import Arm
     from studies import Definition
 
 PARAMS_REMEDY = "give what `pick --format json` prints, or TOML with a method and a table [params]"
@@ -161,7 +161,7 @@ def _from_study(
 ) -> "tuple[Definition, Arm, Origin]":
     import studies
     from pareto.application import Origin
-    from pareto.experiment import Arm
+    from pareto.arms import Arm
     from pareto.study import open_study
 
     study = open_study(name, storage)
@@ -175,6 +175,7 @@ def _from_study(
 
 def _from_file(file: Path, study: str | None, storage: str) -> "tuple[Definition, Arm, Origin]":
     from pareto.application import Origin
+    from pareto.arms import whole_arm
     from pareto.definitions import find_definition
     from pareto.study import open_study
     from pareto.sweep import arms
@@ -183,34 +184,13 @@ def _from_file(file: Path, study: str | None, storage: str) -> "tuple[Definition
     content, picked = _read_params(file)
     method, params, fixed = content.get("method"), content["params"], content.get("fixed")
     if picked and isinstance(fixed, dict):  # the definition adds nothing
-        arm = _whole_arm(str(method), {**fixed, **params})
+        arm = whole_arm(str(method), {**fixed, **params})
         found_by, number = content.get("study"), content.get("number")
         return definition, arm, Origin(found_by, number, content.get("validation"), file.name)
     if method is not None:
         definition = definition.with_method(str(method))
     (arm,) = arms(definition, (), params)
     return definition, arm, Origin(file=file.name)
-
-
-def _whole_arm(method: str, config: Mapping[str, Any]) -> "Arm":
-    """An arm of which the method's own defaults complete the configuration."""
-    from pydantic import TypeAdapter, ValidationError
-
-    from pareto.experiment import Arm
-    from studies.definition import describe_error
-    from unlearn.methods import METHODS
-
-    if method not in METHODS:
-        raise InputError(f"no method is called {method!r}", f"use one of {', '.join(METHODS)}")
-    known = METHODS[method].config.__dataclass_fields__
-    for name in config:
-        if name not in known:
-            raise InputError(f"{name!r} is no parameter of {method}", f"use {', '.join(known)}")
-    try:
-        whole = TypeAdapter[Any](METHODS[method].config).validate_python(dict(config))
-    except ValidationError as error:
-        raise InputError(describe_error(error), f"give {method} another value") from None
-    return Arm(method, asdict(whole))
 
 
 def _read_params(file: Path) -> tuple[Mapping[str, Any], bool]:

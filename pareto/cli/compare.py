@@ -61,15 +61,14 @@ def compare(
     storages.exists(storage)  # a wrong URL is said at once, before torch is loaded
 
     with nothing_collected():
+        from pareto.arms import arm_of_method, arm_of_trial
         from pareto.cli.output import print_csv, print_json, result_console
         from pareto.cli.progress import ProgressDisplay
         from pareto.comparison import (
-            arm_of_method,
             comparison_summary,
             refuse_chosen_by_report,
             tabulate,
         )
-        from pareto.experiment import arm_of_trial
         from pareto.export import results_folder, write_comparison
 
     definition = find_problem(study, storage, seed, data_dir)

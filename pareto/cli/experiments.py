@@ -21,8 +21,9 @@ from pareto.cli.options import (
 from studies.defaults import REPEATS, EngineName
 
 if TYPE_CHECKING:
+    from pareto.arms import Arm
     from pareto.cli.progress import ProgressDisplay
-    from pareto.experiment import Arm, Results
+    from pareto.experiment import Results
     from pareto.ledger import StudyKind
     from studies import Definition
 

@@ -77,9 +77,9 @@ def sweep(
     storages.exists(storage)  # a wrong URL is said at once, before torch is loaded
 
     with nothing_collected():
+        from pareto.arms import arm_of_trial
         from pareto.cli.output import print_csv, print_json, result_console
         from pareto.cli.progress import ProgressDisplay
-        from pareto.experiment import arm_of_trial
         from pareto.export import results_folder, write_sweep
         from pareto.sweep import Sweep, arms, parse_setting, parse_sweep, sweep_summary
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from pareto.experiment import Arm
+from pareto.arms import Arm
 from pareto.plans import cell_key
 from unlearn.methods import METHODS
 

@@ -14,8 +14,9 @@ from optuna.storages import RDBStorage
 
 import studies
 from pareto import storages
+from pareto.arms import Arm
 from pareto.engines.settings import EngineSettings
-from pareto.experiment import Arm, Results, run_experiment
+from pareto.experiment import Results, run_experiment
 from pareto.ledger import Ledger, StudyKind
 from pareto.material import Material
 from pareto.samplers import StudySampler

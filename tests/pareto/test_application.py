@@ -15,9 +15,9 @@ from torch.nn import functional as F
 
 import pareto
 from pareto.application import Origin, apply_request
+from pareto.arms import Arm
 from pareto.errors import TrialFails
 from pareto.evidence import EVIDENCE, WEIGHTS
-from pareto.experiment import Arm
 from pareto.material import Material
 from pareto.preparation import original_weights
 from studies import Definition

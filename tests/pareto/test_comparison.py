@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import studies
+from pareto.arms import arm_of_method
 from pareto.comparison import (
     Comparison,
     Row,
-    arm_of_method,
     comparison_summary,
     refuse_chosen_by_report,
     tabulate,
@@ -23,50 +23,8 @@ from tests.pareto.experiments import arm
 from tests.pareto.home import Home, tiny
 from unlearn.datasets import Samples
 from unlearn.errors import InputError
-from unlearn.methods import METHODS
 
 # --- who takes part
-
-
-@pytest.mark.parametrize("name", ["retrain", "ft", "ga", "iu"])
-def test_a_method_by_its_name_is_not_pruned_and_omp_prunes_it_as_conmu_does(name: str) -> None:
-    rates = [arm_of_method(text, tiny()).config["pruning_rate"] for text in (name, f"{name}+omp")]
-    assert rates == [0.0, arm_of_method("conmu", tiny()).config["pruning_rate"]]
-
-
-def test_a_method_takes_part_as_the_definition_has_it() -> None:
-    definition = tiny(method={"gamma": 0.25}).model_copy(update={"first_trials": ({"alpha": 7},)})
-    one = arm_of_method("conmu", definition)
-    assert one == arm("conmu", epochs=2, gamma=0.25, alpha=7)
-
-
-def test_a_pruning_rate_of_the_definition_is_that_of_all_who_are_pruned() -> None:
-    definition = tiny(method={"pruning_rate": 0.3})
-    rates = {
-        text: arm_of_method(text, definition).config["pruning_rate"]
-        for text in ("conmu", "ft+omp", "ft", "retrain+omp", "retrain")
-    }
-    assert rates == {"conmu": 0.3, "ft+omp": 0.3, "ft": 0.0, "retrain+omp": 0.3, "retrain": 0.0}
-
-
-@pytest.mark.parametrize("name", METHODS)
-def test_a_configuration_is_whole_and_is_the_methods_starting_point(name: str) -> None:
-    definition = studies.load("digits")
-    config = arm_of_method(name, definition).config
-    assert config.keys() == METHODS[name].config.__dataclass_fields__.keys()
-    assert config.items() >= definition.with_method(name).starting_points()[0].items()
-
-
-@pytest.mark.parametrize(
-    "text", ["conmu+omp", "magic", "", "+omp", "ft+omp+omp", "FT", "ft +omp", "ft+prune"]
-)
-def test_who_is_unknown_is_refused_with_those_who_are_known(text: str) -> None:
-    with pytest.raises(InputError, match="there is no method") as caught:
-        arm_of_method(text, tiny())
-    known = caught.value.remedy.removeprefix("use some of ").split(", ")
-    assert {arm_of_method(name, studies.load("digits")).method for name in known} == set(METHODS)
-    assert len(known) == 2 * len(METHODS) - 1
-
 
 CLEAN = tiny(data={"pixel_noise": 0.0})
 """Its images are the same whatever the seed."""

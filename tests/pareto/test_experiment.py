@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pareto.errors import OnlyFailures
-from pareto.experiment import Results, arm_of_trial, configure
+from pareto.experiment import Results
 from pareto.ledger import StudyKind, StudyMismatch
 from pareto.material import Material
 from pareto.plans import cell_key
@@ -18,8 +18,6 @@ from tests.pareto.experiments import arm, keeping, once, times_complete
 from tests.pareto.home import NAME, Home, tiny
 from unlearn.checkpoint import save_checkpoint
 from unlearn.errors import InputError
-from unlearn.pruning import prune
-from unlearn.selection import el2n, within_bounds
 from unlearn.training import predict
 
 CPU = torch.device("cpu")
@@ -242,30 +240,6 @@ def test_frm_is_measured_against_what_the_storage_keeps(run_once: Compared, tmp_
 # --- the share that z-bounds keep
 
 
-@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 1.0])
-@pytest.mark.parametrize("rate", [0.0, 0.5])
-def test_keep_becomes_bounds_that_keep_that_share_of_both_sides(
-    tiny_study: Tiny, share: float, rate: float
-) -> None:
-    problem = tiny_study.material.problem(tiny_study.prepared.original, CPU)
-    _, config = configure(problem, keeping(share, pruning_rate=rate).cell(0))
-    pruned = tiny_study.material.problem(tiny_study.prepared.original, CPU).original
-    prune(pruned, rate)
-    forget = within_bounds(el2n(pruned, problem.forget), config.forget_z1, config.forget_z2)
-    retain = within_bounds(el2n(pruned, problem.retain), config.retain_z1, config.retain_z2)
-    assert int(forget.sum()) == round(share * len(forget))
-    assert int(retain.sum()) == round(share * len(retain))
-
-
-def test_keep_leaves_the_original_model_and_the_other_knobs_alone(tiny_study: Tiny) -> None:
-    original = tiny_study.prepared.original
-    problem = tiny_study.material.problem(original, CPU)
-    _, config = configure(problem, keeping(0.3, alpha=7, pruning_rate=0.5).cell(0))
-    assert (config.alpha, config.pruning_rate) == (7, 0.5)
-    left = problem.original.state_dict()
-    assert all(torch.equal(left[name], original[name]) for name in original)
-
-
 def test_a_run_keeps_the_share_that_was_asked_for(empty_home: Home) -> None:
     shares = (0.2, 0.7)
     results = empty_home.experiment("sweep", [keeping(share, epochs=1) for share in shares], 1)
@@ -273,27 +247,6 @@ def test_a_run_keeps_the_share_that_was_asked_for(empty_home: Home) -> None:
     for share, runs in zip(shares, results.runs, strict=True):
         assert runs[0]["kept_forget"] == round(share * len(partition.forget))
         assert runs[0]["kept_retain"] == round(share * len(partition.retain))
-
-
-# --- configurations that a search has found
-
-
-def test_a_trial_becomes_an_arm_with_its_whole_configuration(finished: Home) -> None:
-    trial = finished.trials()[4]
-    found, searched = arm_of_trial(f"{NAME}:4", finished.url)
-    assert found == arm("conmu", **{**tiny().fixed, **trial.params})
-    assert searched == tiny()
-
-
-NO_TRIAL = [NAME, "", ":", f"{NAME}:", ":4", f"{NAME}:x", f"{NAME}:-1", f"{NAME}:1.0", f"{NAME}:²"]
-NO_TRIAL += [f"{NAME}:99", "other:4", f"{COMPARISON}:0"]
-
-
-@pytest.mark.parametrize("text", NO_TRIAL)
-def test_what_names_no_complete_trial_of_a_search_is_refused(compared: Home, text: str) -> None:
-    with pytest.raises(InputError) as caught:
-        arm_of_trial(text, compared.url)
-    assert caught.value.remedy
 
 
 # --- what goes wrong

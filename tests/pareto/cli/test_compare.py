@@ -14,7 +14,7 @@ from PIL import Image
 
 import studies
 from pareto import storages
-from pareto.comparison import arm_of_method
+from pareto.arms import arm_of_method
 from pareto.experiment import Results
 from tests.pareto.cli.conftest import Invoke, Start
 from tests.pareto.conftest import SLOW_EPOCHS
