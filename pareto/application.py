@@ -22,10 +22,10 @@ from pareto.evidence import (
     WEIGHTS,
     check_folder,
     file_sha256,
-    plain_words,
 )
 from pareto.experiment import refuse_long_proxies
 from pareto.material import Material
+from pareto.plain_words import plain_words
 from pareto.preparation import original_figures, original_weights
 from pareto.workspace import Artifact
 from studies import Definition

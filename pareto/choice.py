@@ -8,8 +8,7 @@ import numpy as np
 from pareto.front import DIRECTIONS, OBJECTIVES, knee, non_dominated
 from pareto.ledger import Trial
 from pareto.requirements import Requirement, violations
-
-PREFERENCES = (*OBJECTIVES, "knee")
+from studies.defaults import PREFERENCES
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,8 @@ class Obstacle:
 
     Attributes:
         satisfying: how many trials satisfy it alone.
-        best: the trial that comes furthest on it, and its judgement there.
+        best_trial: the number of the trial that comes furthest on it.
+        best: how that trial does on it.
     """
 
     satisfying: int
@@ -119,7 +119,7 @@ def choose(
     Args:
         trials: complete ones, at least one.
         constants: figures of the study that requirements may name.
-        prefer: one of `PREFERENCES`.
+        prefer: one of `studies.defaults.PREFERENCES`.
 
     Raises:
         NothingSatisfies: no trial satisfies them all.

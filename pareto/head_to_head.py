@@ -70,7 +70,7 @@ def compare_fronts(study: Study, other: Study) -> HeadToHead:
     _refuse_unlike(study, other)
     values, others = study.values(), other.values()
     budget = min(len(values), len(others))
-    box_rte = max(one.hypervolume_reference()[2] for one in (study, other))
+    box_rte = max(one.retrain_seconds for one in (study, other))
     enough_ta = common_ta(values, others)
 
     def side(one: Study, rival: Study) -> Side:
@@ -82,7 +82,7 @@ def compare_fronts(study: Study, other: Study) -> HeadToHead:
             complete=len(own),
             front=len(one.front()),
             ceiling=one.reference.get("ceiling"),
-            retrain_rte=one.hypervolume_reference()[2],
+            retrain_rte=one.retrain_seconds,
             hypervolume_share=hypervolume_share(own, box_rte),
             hypervolume_share_at_budget=hypervolume_share(own[:budget], box_rte),
             dominated=coverage(rival.values(), own),

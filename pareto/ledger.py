@@ -12,6 +12,7 @@ only their own trials, through this file; workers never touch the storage.
 | `unit_times` | the calibration of the runtime, by phase |
 | `calibrated_on` | where that was measured |
 | `validation-N` | what came of running trial N again |
+| `repeat-N` | of an experiment: figures of θ_o and of the retrained models of repeat N |
 
 | attribute of a trial | holds |
 | --- | --- |

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pareto.front import OBJECTIVES
@@ -14,7 +14,7 @@ class Outcome:
 
     Attributes:
         metrics: every figure by name, in percent, seconds or shares; TA, FRM and RTE among them.
-        run: how it came about: seed, phases, sizes, flags, host, device, versions.
+        run: how it came about: seed, phases, flags, fingerprint, host, device, versions.
     """
 
     metrics: Mapping[str, float]
@@ -62,5 +62,5 @@ class Ticket:
     """
 
     number: int
-    params: Mapping[str, Any] = field(default_factory=dict)
-    seed: int = 0
+    params: Mapping[str, Any]
+    seed: int

@@ -8,7 +8,6 @@ from pareto.aim import Aim
 from pareto.front import DIRECTIONS, non_dominated
 from pareto.indicators import hypervolume_share
 from pareto.ledger import Ledger
-from pareto.study import Study
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ def search_progress(ledger: Ledger, budget: int, aim: Aim | None = None) -> Prog
     what it aims at."""
     counts, values = ledger.counts(), np.array(ledger.values()).reshape(-1, len(DIRECTIONS))
     front = values[non_dominated(values, DIRECTIONS)]
-    share = hypervolume_share(front, Study(ledger, "").hypervolume_reference()[2])
+    share = hypervolume_share(front, (ledger.note("reference") or {}).get("seconds", 0.0))
     details = f"{counts.failed} failed · front {len(front)} · hypervolume {share:.3f}"
     if aim is not None:
         met = sum(t.state == "complete" and aim.met_by(t.metrics) for t in ledger.trials())

@@ -24,7 +24,7 @@ def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def trial_row(trial: Trial, marks: Mapping[int, Sequence[str]]) -> dict[str, Any]:
     """A trial as a flat row: number, state, marks, figures, parameters, reason."""
-    figures = {f"param_{name}": value for name, value in trial.params.items()}
+    params = {f"param_{name}": value for name, value in trial.params.items()}
     objectives = {name: trial.metrics[name] for name in OBJECTIVES if trial.metrics}
     return {
         "number": trial.number,
@@ -32,7 +32,7 @@ def trial_row(trial: Trial, marks: Mapping[int, Sequence[str]]) -> dict[str, Any
         "marks": ", ".join(marks.get(trial.number, ())),
         **objectives,
         **{name: value for name, value in trial.metrics.items() if name not in objectives},
-        **figures,
+        **params,
         **({"reason": trial.reason} if trial.reason else {}),
     }
 

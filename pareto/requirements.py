@@ -37,7 +37,8 @@ LONGEST = 500
 DEEPEST = 50
 """Brackets, and signs, within each other."""
 MISSED = 1e-9
-"""What a requirement is missed by at least: a strict one may lack nothing but this."""
+"""By how much a requirement that does not hold counts as violated at least: `<` between equal sides
+would otherwise be violated by 0."""
 _REMEDY = 'write it like "frm >= 0.85" or "rte <= 0.1 * retrain_rte"'
 
 

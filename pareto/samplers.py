@@ -84,9 +84,10 @@ class StudySampler(BaseSampler):
         self._starting_points = starting_points
         self.aim: Aim | None = None
         self.on_new_trial: Callable[[FrozenTrial], None] = lambda _trial: None
-        self._start: Mapping[str, Any] | None = None
-        self._seen: Excerpt | None = None
-        self._inner: BaseSampler = optuna.samplers.RandomSampler(seed=0)
+        # Of the latest trial; Optuna calls `before_trial` ahead of everything else.
+        self._start: Mapping[str, Any] | None
+        self._seen: Excerpt
+        self._inner: BaseSampler
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         self.on_new_trial(trial)
@@ -118,12 +119,12 @@ class StudySampler(BaseSampler):
     ) -> dict[str, BaseDistribution]:
         if self._start is not None:
             return {}
-        return self._inner.infer_relative_search_space(self._seen or study, trial)
+        return self._inner.infer_relative_search_space(self._seen, trial)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        return self._inner.sample_relative(self._seen or study, trial, search_space)
+        return self._inner.sample_relative(self._seen, trial, search_space)
 
     def sample_independent(
         self,
@@ -134,6 +135,4 @@ class StudySampler(BaseSampler):
     ) -> Any:
         if self._start is not None:
             return self._start[param_name]
-        return self._inner.sample_independent(
-            self._seen or study, trial, param_name, param_distribution
-        )
+        return self._inner.sample_independent(self._seen, trial, param_name, param_distribution)

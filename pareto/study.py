@@ -125,9 +125,14 @@ class Study:
                 marks.setdefault(complete[row].number, []).append(mark)
         return marks
 
+    @property
+    def retrain_seconds(self) -> float:
+        """What retraining costs; 0 until the study is prepared."""
+        return float(self.reference.get("seconds", 0.0))
+
     def hypervolume_reference(self) -> list[float]:
         """The corner that bounds the hypervolume: TA 0, FRM 0, and the cost of retraining."""
-        return [0.0, 0.0, float(self.reference.get("seconds", 0.0))]
+        return [0.0, 0.0, self.retrain_seconds]
 
     def hypervolume(self) -> float:
         """The volume that the front dominates, in percent · seconds (FRM has no unit)."""
@@ -135,7 +140,7 @@ class Study:
 
     def hypervolume_share(self) -> float:
         """The hypervolume's share of the box between its corner and TA 100, FRM 1, RTE 0."""
-        return hypervolume_share(self.values(), self.hypervolume_reference()[2])
+        return hypervolume_share(self.values(), self.retrain_seconds)
 
     def constants(self) -> dict[str, float]:
         """Those of `CONSTANTS` that are known: all, once the study is prepared."""

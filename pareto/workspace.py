@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pareto.places import Place
 from pareto.workspace_lock import locked
+from unlearn.checkpoint import read_header
 
 
 @dataclass(frozen=True)
@@ -107,5 +108,5 @@ def _seal(content: bytes) -> bytes:
 
 
 def _parsed(content: bytes) -> Artifact:
-    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    header, _ = read_header(content)
     return Artifact(load(content), json.loads(header["__metadata__"]["notes"]))

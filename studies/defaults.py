@@ -1,4 +1,5 @@
-"""What a search does unless a flag or the definition says otherwise."""
+"""What a search or an experiment does unless a flag or the definition says otherwise, and the names
+that flags take; nothing slow is imported for it."""
 
 from typing import Literal, get_args
 
@@ -16,6 +17,9 @@ ENGINE: EngineName = "local"
 WORKSPACE = "pareto-search-workspace"
 MAX_FAILURES = 20
 """Failures in a row, without a success, that stop a search."""
+
+PREFERENCES = ("ta", "frm", "rte", "knee")
+"""What may decide among trials that satisfy every requirement."""
 
 REPEATS = 3
 CONTESTANTS = (

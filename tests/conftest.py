@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+import torch
 from xdist.scheduler import LoadScopeScheduling
 
 # Storages wait for the disk whenever they write: their folders lie in memory, if it has room.
@@ -16,6 +18,9 @@ MEMORY, ROOM = Path("/dev/shm"), 2 * 2**30
 has_room = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM
 if has_room and "TMPDIR" not in os.environ:
     os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
+
+hypothesis.settings.register_profile("a busy machine is no failure", deadline=None)
+hypothesis.settings.load_profile("a busy machine is no failure")
 
 gc.disable()  # while everything is imported, which stays
 
@@ -25,6 +30,12 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.enable()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Small tensors are computed faster by one thread, and always in the same order."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session", autouse=True)

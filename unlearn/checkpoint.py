@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -132,10 +133,16 @@ def on_cpu(state: Mapping[str, Tensor]) -> StateDict:
     }
 
 
+def read_header(content: bytes) -> tuple[dict[str, Any], int]:
+    """What a safetensors file says of its tensors and, as `__metadata__`, of itself, and where the
+    tensors begin; the library tells it of files alone."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    return json.loads(content[8:end]), end
+
+
 def _with_header_in_order(content: bytes) -> bytes:
     """safetensors writes metadata in any order, so that equal content had files that differ."""
-    end = 8 + int.from_bytes(content[:8], "little")
-    header = json.loads(content[8:end])
+    header, end = read_header(content)
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)  # the tensors behind it stay aligned
@@ -147,7 +154,7 @@ def _from_safetensors(file: Path, content: bytes) -> Checkpoint:
         weights = load(content)
     except (SafetensorError, KeyError) as error:
         raise InputError(f"{file} is damaged, or no safetensors file", SAVE) from error
-    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    header, _ = read_header(content)
     return Checkpoint(file, weights, _normalisation(file, header.get("__metadata__") or {}))
 
 

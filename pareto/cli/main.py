@@ -21,6 +21,7 @@ from pareto.cli.validate import validate
 from unlearn.errors import InputError, UserFacingError
 
 INTERRUPTED = 130
+INTERRUPTION = "interrupted; what was complete is kept", "run the same command again to go on"
 
 
 class _SearchByDefault(click.Group):
@@ -88,7 +89,7 @@ def main() -> NoReturn:
         _complain(error.problem, error.remedy)
         code = 1
     except (click.Abort, KeyboardInterrupt):
-        _complain("interrupted; all complete trials are kept", "run the same command to go on")
+        _complain(*INTERRUPTION)
         code = INTERRUPTED
     except BrokenPipeError:  # the reader of our output, such as `head`, has had enough
         _discard_output()

@@ -8,7 +8,7 @@ import click
 
 from pareto.commands import STORAGE_VARIABLE
 from pareto.storages import DEFAULT_URL
-from studies.defaults import ENGINE, ENGINE_NAMES, MAX_FAILURES, STUDY, WORKSPACE
+from studies.defaults import ENGINE, ENGINE_NAMES, MAX_FAILURES, PREFERENCES, STUDY, WORKSPACE
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -116,7 +116,7 @@ def requirement_options(command: F) -> F:
 def prefer_option(command: F) -> F:
     return click.option(
         "--prefer",
-        type=click.Choice(["ta", "frm", "rte", "knee"]),
+        type=click.Choice(PREFERENCES),
         default="knee",
         show_default=True,
         help="What decides among the points that satisfy everything.",

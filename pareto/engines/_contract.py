@@ -64,7 +64,7 @@ class Engine(Protocol):
     workers: int
 
     def call(self, work: Work[T], announce: Announce, side_by_side: int = 1) -> T:
-        """Do something once, with devices like those that trials run on to itself.
+        """Do something once, on devices like those that trials run on, which nothing else uses.
 
         Args:
             work: given the workers that there are, and whom to tell of its progress.

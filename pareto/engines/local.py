@@ -34,7 +34,7 @@ CONTEXT = (
 SLOW_IMPORTS = ["pareto.worker_imports"]
 _ALIVE = "alive"
 _NO_GUARD = 99
-"""With which exit code a worker ends that would search instead, as its script says."""
+"""Exit code of a worker whose script, which it imports, would begin a search of its own."""
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
@@ -21,7 +20,6 @@ FAINT, STRONG = "#9aa5b1", "#c2410c"
 def new_figure(width: float, height: float, title: str) -> Figure:
     """An empty picture, its size in inches."""
     figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
     figure.suptitle(title)
     return figure
 

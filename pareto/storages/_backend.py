@@ -10,7 +10,7 @@ class Backend(Protocol):
     """A place for studies.
 
     Its methods raise InputError where the place is not what it should be, and the errors of their
-    libraries (`pareto.storages._guard.LIBRARY_ERRORS`) where it does not work.
+    libraries (OSError, SQLAlchemyError, OptunaError) where it does not work.
 
     Attributes:
         shown: the place as messages name it, without a password.

@@ -63,11 +63,6 @@ def test_retrainings_that_agree_have_a_ceiling_of_1() -> None:
     assert Reference(runs, 1.0).ceiling == pytest.approx(1)
 
 
-def test_one_evaluation_may_stand_for_several_retrainings() -> None:
-    run = Evaluation(ta=90.0, fa=80.0, ra=100.0, mia=20.0)
-    assert Reference((run, run, run), 1.0).ceiling == pytest.approx(1)
-
-
 @pytest.mark.parametrize("count", range(MIN_RETRAININGS))
 def test_too_few_retrainings_are_refused(count: int) -> None:
     with pytest.raises(ValueError, match="3 retrainings or more"):

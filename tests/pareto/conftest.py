@@ -8,12 +8,10 @@ from typing import NamedTuple
 import optuna
 import pytest
 import torch
-from hypothesis import settings
 from optuna.storages import BaseStorage, InMemoryStorage
 
 from objectives.runtime import UnitTime
 from pareto import groundwork
-from pareto.devices import use_one_thread
 from pareto.engines import SerialEngine
 from pareto.ledger import Ledger
 from pareto.material import Material
@@ -22,9 +20,6 @@ from tests.pareto import cheap
 from tests.pareto.experiments import arm
 from tests.pareto.home import Home, open_ledger, tiny
 from tests.pareto.servers import Servers
-
-settings.register_profile("pareto", deadline=None)
-settings.load_profile("pareto")
 
 TRIALS = 18
 """Of the finished study: TPE proposes from its own model after six starting points and ten more."""
@@ -57,15 +52,7 @@ def servers() -> Iterator[Servers]:
 
 
 @pytest.fixture(scope="session")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    use_one_thread()
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="session")
-def tiny_study(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Tiny:
+def tiny_study(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     """Not to be changed."""
     home, material = Home.new(tmp_path_factory.mktemp("prepared")), Material.load(tiny())
     ledger = open_ledger(home.url, material)

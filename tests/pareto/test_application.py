@@ -99,7 +99,7 @@ def data() -> tuple[Tensor, Tensor]:
 
 
 @pytest.fixture(scope="module")
-def theirs(one_thread: None) -> State:
+def theirs() -> State:
     """The weights of a small CNN that knows its data, though not by heart."""
     material = Material.load(tiny())
     network = material.factory.network(material.factory(0, CPU))

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pareto.choice import PREFERENCES, Judgement, NothingSatisfies, Pick, choose
+from pareto.choice import Judgement, NothingSatisfies, Pick, choose
 from pareto.front import DIRECTIONS, OBJECTIVES, knee, non_dominated
 from pareto.ledger import Trial
 from pareto.requirements import Requirement, parse
+from studies.defaults import PREFERENCES
 
 KNOWN = ("ta", "frm", "rte", "fa", "retrain_rte")
 CONSTANTS = {"retrain_rte": 60.0}

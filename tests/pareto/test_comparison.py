@@ -201,7 +201,7 @@ def test_the_summary_adds_the_runs_that_the_means_are_taken_over(table: Comparis
 
 
 @pytest.fixture(scope="module")
-def digits(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Results:
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Results:
     """One repeat on handwritten digits: retraining, θ_o as it is, and a strong gradient ascent."""
     definition = studies.load("digits")
     objectives = definition.objectives.model_copy(update={"retrainings": 3})

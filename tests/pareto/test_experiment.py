@@ -37,7 +37,7 @@ class Compared(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def run_once(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Compared:
+def run_once(tmp_path_factory: pytest.TempPathFactory) -> Compared:
     """Three arms, two repeats. Not to be changed."""
     home, told = Home.new(tmp_path_factory.mktemp("experiment")), list[Progress]()
     results = home.experiment("comparison", [RETRAIN, FT, CONMU], 2, on_progress=told.append)

@@ -1,29 +1,13 @@
-"""What the tests of `unlearn` share: one thread, a few digits, and a request to forget some."""
-
-from collections.abc import Iterator
+"""What the tests of `unlearn` share: a few digits, and a request to forget some."""
 
 import pytest
 import torch
-from hypothesis import settings
 
 from unlearn.datasets import Dataset, load
 from unlearn.models import ModelFactory
 from unlearn.problem import Problem
 from unlearn.requests import RandomRequest, resolve
 from unlearn.training import Recipe, train_from_scratch
-
-# A busy machine is no failure.
-settings.register_profile("no deadline", deadline=None)
-settings.load_profile("no deadline")
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small tensors are computed faster by one thread, and always in the same order."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,9 @@
 """Models by name: our own, `torchvision:NAME`, and the user's, `module:factory`.
 
 Every model takes images in pixel space [0, 1] and normalises them itself, so that noise can be
-added before normalisation and an exported model needs no preprocessing note. That holds for
-torchvision's and the user's models too: what they are given is normalised already.
+added before normalisation. Inside is the network that the name stands for, which is given what is
+normalised already; it is that network's weights that are read and written, with the normalisation
+in the file's metadata.
 """
 
 from unlearn.models._architectures import ARCHITECTURES

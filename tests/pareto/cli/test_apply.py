@@ -185,7 +185,7 @@ def made(
 
 
 @pytest.fixture(scope="module")
-def grey(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Walk:
+def grey(tmp_path_factory: pytest.TempPathFactory) -> Walk:
     """Grey, 28×28, and a finished search."""
     folder, classes = tmp_path_factory.mktemp("grey"), [f"kind {number}" for number in range(5)]
     walk = made(folder, GREY_NET, GREY, (28, 28), classes)

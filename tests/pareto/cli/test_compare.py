@@ -29,7 +29,7 @@ LABELS = ["retrained models", "original model", "retrain", "ga+omp"]
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Home:
+def made(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """A home with the comparison of these two, and nothing else. Not to be changed."""
     home = Home.new(tmp_path_factory.mktemp("made"))
     arms = [arm_of_method(name, tiny()) for name in TWO[1::2]]
@@ -245,7 +245,7 @@ def test_an_interrupted_comparison_shows_what_there_is_and_can_be_gone_on_with(
     ending = program.end()
     assert ending.code == 130
     assert "Traceback" not in ending.err
-    assert ending.err.splitlines()[-1] == "run the same command to go on"
+    assert ending.err.splitlines()[-1] == "run the same command again to go on"
     assert [row["method"] for row in csv.DictReader(ending.out.splitlines())][2:] == ["conmu", "ft"]
     before, _ = go_on(slow_home)
     assert {trial.state.name for trial in before} == {"COMPLETE"}

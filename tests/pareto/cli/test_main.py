@@ -307,7 +307,7 @@ def test_an_interrupt_while_it_still_imports_is_told_in_two_lines(
     ended = subprocess.run(command, cwd=empty_home.folder, capture_output=True, text=True)
     assert ended.returncode == 130
     assert ended.stderr.splitlines()[-2:] == [
-        "error: interrupted; all complete trials are kept",
-        "run the same command to go on",
+        "error: interrupted; what was complete is kept",
+        "run the same command again to go on",
     ]
     assert "Traceback" not in ended.stderr

@@ -22,7 +22,7 @@ FIGURES = {"ta", "frm", "rte", "fa", "ra", "mia"}
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Home:
+def made(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """A home with this sweep, and nothing else. Not to be changed."""
     home = Home.new(tmp_path_factory.mktemp("made"))
     home.experiment("sweep", arms(tiny(), parse_sweep(VARY[1:]), {}), 2)

@@ -86,7 +86,7 @@ class ListedTrials:
     def of(cls, *tasks: str | None) -> "ListedTrials":
         """Tickets numbered from 0, which do these things."""
         numbered: Iterable[Ticket | None] = (
-            None if task is None else Ticket(number, {"do": task})
+            None if task is None else Ticket(number, {"do": task}, seed=0)
             for number, task in enumerate(tasks)
         )
         return cls(deque(numbered))

@@ -35,28 +35,9 @@ def execute(file: Path, *statements: str) -> None:
             connection.execute(statement)
 
 
-def test_a_folder_is_no_storage(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is a folder"):
-        storages.exists(f"sqlite:///{tmp_path}")
-
-
-def test_a_storage_in_a_missing_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="does not exist"):
-        storages.exists(f"sqlite:///{tmp_path}/missing/studies.db")
-
-
-def test_a_missing_storage_does_not_exist(url: str) -> None:
-    assert not storages.exists(url)
-
-
 def test_an_empty_file_is_no_storage_yet(file: Path, url: str) -> None:
     file.touch()
     assert not storages.exists(url)
-
-
-def test_a_storage_exists_once_it_was_created(url: str) -> None:
-    storages.connect(url, writable=True)
-    assert storages.exists(url)
 
 
 def test_an_empty_file_becomes_a_storage(file: Path, url: str) -> None:
@@ -183,12 +164,6 @@ def test_a_storage_of_another_schema_is_refused_with_the_way_to_upgrade_it(
     with pytest.raises(InputError, match="another storage schema") as caught:
         storages.connect(url, writable=writable)
     assert "optuna storage upgrade" in caught.value.remedy
-
-
-def test_reading_a_missing_storage_is_refused_and_creates_nothing(file: Path, url: str) -> None:
-    with pytest.raises(InputError, match="there is no storage"):
-        storages.connect(url, writable=False)
-    assert list(file.parent.iterdir()) == []
 
 
 def test_reading_changes_nothing(file: Path, url: str) -> None:
