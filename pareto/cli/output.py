@@ -48,16 +48,20 @@ def print_csv(rows: Sequence[Mapping[str, Any]]) -> None:
     sys.stdout.write(csv_text(rows))
 
 
+FIGURE_FORMATS = {"ta": ".2f", "frm": ".3f", "rte": ".3f", "fa": ".2f", "ra": ".2f", "mia": ".2f"}
+"""The six figures that belong together, in the order of their columns."""
+
+
 def add_figure_columns(table: Table) -> None:
-    """Columns for `figure_cells`, with units and the better direction."""
+    """A column for each of `FIGURE_FORMATS`, with its unit and the better direction."""
     for column in ("TA %\n↑", "FRM\n↑", "RTE s\n↓", "FA %\n", "RA %\n", "MIA %\n"):
         table.add_column(column, justify="right", no_wrap=True)
 
 
 def figure_cells(metrics: Mapping[str, float]) -> list[str]:
-    """The six figures that belong together; what is missing stays blank."""
-    forms = {"ta": ".2f", "frm": ".3f", "rte": ".3f", "fa": ".2f", "ra": ".2f", "mia": ".2f"}
-    return [format(metrics[name], form) if name in metrics else "" for name, form in forms.items()]
+    """One for each of `FIGURE_FORMATS`; what is missing stays blank."""
+    known = FIGURE_FORMATS.items()
+    return [format(metrics[name], form) if name in metrics else "" for name, form in known]
 
 
 def validated_line(validation: Mapping[str, Any]) -> str:

@@ -105,19 +105,17 @@ def sweep(
 
 
 def _table(found: "Sweep") -> "Table":
-    from pareto.cli.output import plain_table
+    from pareto.cli.output import FIGURE_FORMATS, add_figure_columns, plain_table
 
     table = plain_table(f"{found.name}: mean ± standard deviation of {found.repeats} repeat(s)")
     for levels in found.swept:
         table.add_column(levels.name, justify="right", no_wrap=True)
     table.add_column("runs\n", justify="right", no_wrap=True)
-    for column in ("TA %\n↑", "FRM\n↑", "RTE s\n↓", "FA %\n", "RA %\n", "MIA %\n"):
-        table.add_column(column, justify="right", no_wrap=True)
-    forms = {"ta": ".2f", "frm": ".3f", "rte": ".3f", "fa": ".2f", "ra": ".2f", "mia": ".2f"}
+    add_figure_columns(table)
     for point in found.points:
         figures = [
             f"{point.mean[name]:{form}} ± {point.sd[name]:{form}}" if point.runs else ""
-            for name, form in forms.items()
+            for name, form in FIGURE_FORMATS.items()
         ]
         at = (f"{value:g}" for value in point.at.values())
         table.add_row(*at, str(len(point.runs)), *figures)

@@ -106,7 +106,6 @@ class Arena:
 
 @pytest.fixture(scope="module", params=DEVICES, ids=str)
 def device(request: pytest.FixtureRequest) -> Iterator[torch.device]:
-    torch.set_num_threads(1)
     tf32 = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False  # it decides on samples near to a bound
     with patch.object(training, "WORTH_RECORDING", 0):  # trainings are short here
