@@ -46,9 +46,9 @@ class Origin:
     """Where a configuration comes from.
 
     Attributes:
-        study, trial: the trial that found it; None if that is not known.
+        study, trial: the trial that found it, as its study says; None if that is not known.
         validation: what came of running that trial again, if that was done.
-        file: who says so; None if it is the study itself.
+        file: the file that it was read from, if no study knows of it.
     """
 
     study: str | None = None
@@ -64,6 +64,8 @@ def apply_request(
     folder: Path,
     *,
     origin: Origin,
+    searched: Mapping[str, Any] | None = None,
+    original: Path | None = None,
     seed: int | None = None,
     device: torch.device,
     workspace: str = WORKSPACE,
@@ -71,32 +73,46 @@ def apply_request(
 ) -> dict[str, Any]:
     """Make a model forget the samples that a file lists.
 
-    Data and model are the definition's, θ_o is its `original`, or else what its study was made
-    with. If θ_o is itself the outcome of a request, with its evidence beside it, the samples
-    forgotten then are not trained on again, and the chain is recorded. Nothing is retrained. After
-    an interruption the same call begins anew.
+    Data and model are the definition's; θ_o is `original`, or the definition's, or else what its
+    study was made with. If θ_o is itself the outcome of a request, with its evidence beside it, the
+    samples forgotten then are not trained on again, and the chain is recorded. Nothing is
+    retrained. After an interruption the same call begins anew.
 
     Args:
         arm: the method and its configuration.
         folder: gets `unlearned.safetensors`, the weights of the plain network, and
             `evidence.json`.
+        searched: the identity of the study that the configuration was found in, if any.
         seed: of what is random in the method; default: a function of the definition's.
 
     Returns:
         The content of `evidence.json`.
 
     Raises:
-        InputError: something given is wrong, or the folder holds another result already.
+        InputError: something given is wrong, the folder holds another result already, or the study
+            was made with other files and `original` is not given.
         TrialFails: the method leads to a model without finite answers.
     """
     use_one_thread()
     refuse_long_proxies(definition, [arm])
+    if original is not None:
+        definition = definition.model_copy(update={"original": str(original)})
     given = None if definition.original is None else Path(definition.original).resolve()
     given_sha256 = None if given is None else file_sha256(given)
     index_file_sha256 = file_sha256(index_file)
     check_folder(folder, index_file_sha256)
     request = IndexSection(kind="indices", file=str(index_file))
     material = Material.load(definition.model_copy(update={"request": request}))
+    changed = _changed_since(searched or {}, material)
+    if changed and original is None:
+        raise InputError(
+            f"the study {definition.name!r} was made with other files:"
+            f" {', '.join(sorted(changed))} differ",
+            "put back the files that it was begun with, or name the weights with --original",
+        )
+    changed -= {"original.sha256"}  # which the user has chosen
+    if changed:
+        announce(f"the study was made with other files: {', '.join(sorted(changed))} differ")
     earlier, partition = material.earlier, material.partition
     if earlier.data_changed:
         announce("the data have changed since an earlier request: its samples are taken to be gone")
@@ -176,6 +192,7 @@ def apply_request(
             given=given is not None,
             found=origin.trial is not None,
             validated=origin.validation is not None,
+            changed=bool(changed),
             earlier=earlier,
             flags=unlearned.flags,
         ),
@@ -190,6 +207,13 @@ def apply_request(
     written = json.dumps(evidence, indent=2, ensure_ascii=False)
     write_at_once(folder / EVIDENCE, written.encode())
     return evidence
+
+
+def _changed_since(searched: Mapping[str, Any], material: Material) -> set[str]:
+    """Which files are others than those that a study was made with."""
+    ours = material.identity()
+    files = ("data.sha256", "model.sha256", "original.sha256")
+    return {name for name in files if searched and searched.get(name) != ours.get(name)}
 
 
 def _as_studied(material: Material, definition: Definition) -> Material:

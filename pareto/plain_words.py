@@ -14,6 +14,7 @@ def plain_words(
     given: bool,
     found: bool,
     validated: bool,
+    changed: bool,
     earlier: Earlier,
     flags: Sequence[str] = (),
 ) -> dict[str, list[str]]:
@@ -25,6 +26,7 @@ def plain_words(
         given: whether θ_o came from a file.
         found: whether the configuration is known to be the outcome of a search.
         validated: whether its figures on untouched data are part of the record.
+        changed: whether that search was made on other data, or with another model.
         earlier: the requests before this one.
         flags: of what the method has done, see `unlearn.problem.Unlearned`.
     """
@@ -60,6 +62,11 @@ def plain_words(
         does_not.append(
             "The data have changed since earlier requests: their samples are taken to be gone, but"
             " nobody has looked. Any that are still there were retained."
+        )
+    if changed:
+        does_not.append(
+            "The configuration was found on other data, or with another model, than those of this"
+            " request: what its study says of it need not hold here."
         )
     does_not.append(_of_choice(found, validated))
     return {"shows": shows, "does_not_show": does_not}

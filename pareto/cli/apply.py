@@ -3,7 +3,6 @@
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,11 +129,10 @@ def apply(
         else:
             conditions = stated(require, policy)
             definition, arm, origin = _from_study(study, storage, trial, conditions, prefer)
+        known = None if origin.study is None else open_study(origin.study, storage).identity
     except NothingSatisfies as failure:
         explain(failure, open_study(study, storage))
         return NOTHING_SATISFIES
-    if original is not None:
-        definition = definition.model_copy(update={"original": str(original)})
     if data_dir is not None:
         definition = definition.with_data_dir(data_dir)
     folder = out or Path(f"unlearned-{forget.stem}")
@@ -144,6 +142,8 @@ def apply(
         forget,
         folder,
         origin=origin,
+        searched=known,
+        original=original,
         seed=seed,
         device=place,
         workspace=workspace,
@@ -159,17 +159,14 @@ def apply(
 def _from_study(
     name: str | None, storage: str, number: int | None, conditions: list[str], prefer: str
 ) -> "tuple[Definition, Arm, Origin]":
-    import studies
     from pareto.application import Origin
-    from pareto.arms import Arm
+    from pareto.arms import arm_of_trial
     from pareto.study import open_study
 
     study = open_study(name, storage)
     if number is None:
         number = study.pick(conditions, prefer).trial.number
-    trial = study.complete_trial(number)
-    definition = studies.validate(dict(study.definition), f"the study {study.name!r}")
-    arm = Arm(definition.unlearning.name, asdict(definition.config(trial.params)))
+    arm, definition = arm_of_trial(f"{study.name}:{number}", storage)
     return definition, arm, Origin(study.name, number, study.validation(number))
 
 
@@ -185,12 +182,43 @@ def _from_file(file: Path, study: str | None, storage: str) -> "tuple[Definition
     method, params, fixed = content.get("method"), content["params"], content.get("fixed")
     if picked and isinstance(fixed, dict):  # the definition adds nothing
         arm = whole_arm(str(method), {**fixed, **params})
-        found_by, number = content.get("study"), content.get("number")
-        return definition, arm, Origin(found_by, number, content.get("validation"), file.name)
+        return definition, arm, _origin(file, content, arm, definition.name, storage)
     if method is not None:
         definition = definition.with_method(str(method))
     (arm,) = arms(definition, (), params)
     return definition, arm, Origin(file=file.name)
+
+
+def _origin(
+    file: Path, content: Mapping[str, Any], arm: "Arm", study: str, storage: str
+) -> "Origin":
+    """The trial that a file says its configuration is of, if the study that is applied knows of it.
+
+    Raises:
+        InputError: it knows better.
+    """
+    from pareto import storages
+    from pareto.application import Origin
+    from pareto.arms import arm_of_trial
+    from pareto.ledger import study_kinds
+    from pareto.study import open_study
+
+    number = content.get("number")
+    if content.get("study") != study or not isinstance(number, int) or not storages.exists(storage):
+        return Origin(file=file.name)
+    if study_kinds(storages.connect(storage, writable=False)).get(study) != "search":
+        return Origin(file=file.name)
+    found, _ = arm_of_trial(f"{study}:{number}", storage)
+    names = found.config.keys() | arm.config.keys()
+    differing = sorted(k for k in names if found.config.get(k) != arm.config.get(k))
+    if found.method != arm.method or differing:
+        raise InputError(
+            f"{file} is not what trial {number} of {study!r} is:"
+            f" {', '.join(differing) or 'the method'} differ",
+            "write it anew with `pick --format json`, or leave out its `number` if it is of your"
+            " own making",
+        )
+    return Origin(study, number, open_study(study, storage).validation(number))
 
 
 def _read_params(file: Path) -> tuple[Mapping[str, Any], bool]:

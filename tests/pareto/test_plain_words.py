@@ -14,6 +14,7 @@ DATA = "d" * 64
 
 def words(**changes: Any) -> tuple[str, str]:
     circumstances = {"retrained": False, "given": True, "found": True, "validated": True}
+    circumstances["changed"] = False
     told = plain_words(BEFORE, AFTER, **{**circumstances, "earlier": Earlier(), **changes})
     return "\n".join(told["shows"]), "\n".join(told["does_not_show"])
 
@@ -37,6 +38,8 @@ def test_every_figure_is_told_in_words() -> None:
         ({"found": True, "validated": True}, "`study.validation` has", "never validated"),
         ({"found": True, "validated": False}, "never validated", "study.validation"),
         ({"found": False, "validated": False}, "is not known", "was chosen by its figures on half"),
+        ({"changed": True}, "was found on other data", "not handed in"),
+        ({"changed": False}, "no guarantee", "was found on other data"),
         ({"earlier": Earlier()}, "no guarantee", "The data have changed"),
         ({"flags": ["empty_selection"]}, "It shows no forgetting at all", "never validated"),
         ({"flags": []}, "no guarantee", "It shows no forgetting at all"),

@@ -255,7 +255,7 @@ def test_a_picked_point_is_applied_and_its_weights_reach_what_the_evidence_says(
         "study": "grey",
         "trial": picked["number"],
         "validation": None,
-        "file": "point.json",
+        "file": None,
     }
 
 
@@ -320,6 +320,49 @@ def test_a_validated_trial_brings_its_figures_along(own: Walk, invoke: Invoke) -
     by_trial, by_file = (evidence_in(own.folder / name)["study"] for name in ("trial", "file"))
     assert by_trial["validation"] == json.loads(validated.out)
     assert by_file["validation"] == json.loads(point)["validation"]
+
+
+def test_a_picked_file_that_was_changed_is_not_taken_for_the_trial(
+    own: Walk, invoke: Invoke
+) -> None:
+    picked = json.loads(invoke(own.folder, "pick", "--format", "json").out)
+    forget = ("--study", "mine.toml", "--forget", "request.csv", *CPU)
+    more = {"params": {**picked["params"], "alpha": picked["params"]["alpha"] + 1}}
+    for name, change in (("alpha", more), ("epochs", {"fixed": {**picked["fixed"], "epochs": 9}})):
+        (own.folder / "changed.json").write_text(json.dumps({**picked, **change}))
+        ending = invoke(own.folder, "apply", "--params", "changed.json", *forget)
+        ending.assert_is_users_mistake()
+        assert f"is not what trial {picked['number']} of 'grey' is: {name} differ" in ending.err
+    assert not (own.folder / "unlearned-request").exists()
+
+
+NOWHERE = {"study": None, "trial": None, "validation": None}
+
+
+@pytest.mark.parametrize("change", [{"number": None}, {"study": "of somebody else"}], ids=str)
+def test_what_no_study_here_knows_of_is_nobodys_finding(
+    change: dict[str, Any], own: Walk, invoke: Invoke
+) -> None:
+    picked = json.loads(invoke(own.folder, "pick", "--format", "json").out)
+    validation = {"mean": {"ta": 99.0}}
+    content = {**picked, "validation": validation, **change}
+    (own.folder / "point.json").write_text(json.dumps(content))
+    words = ("--params", "point.json", "--study", "mine.toml", "--forget", "request.csv", *CPU)
+    assert invoke(own.folder, "apply", *words).code == 0
+    evidence = evidence_in(own.folder / "unlearned-request")
+    assert evidence["study"] == {**NOWHERE, "file": "point.json"}
+    assert "comes from is not known" in "".join(evidence["meaning"]["does_not_show"])
+
+
+def test_images_that_are_not_those_of_the_study_are_refused(own: Walk, invoke: Invoke) -> None:
+    file = next((own.folder / "images" / "train").rglob("*.png"))
+    shutil.copy(file, file.with_name("0000.png"))
+    (own.folder / "point.json").write_text(invoke(own.folder, "pick", "--format", "json").out)
+    words = ("--params", "point.json", "--study", "mine.toml", "--forget", "request.csv", *CPU)
+    ending = invoke(own.folder, "apply", *words)
+    ending.assert_is_users_mistake()
+    assert "was made with other files: data.sha256 differ" in ending.err
+    assert not (own.folder / "unlearned-request").exists()
 
 
 def test_a_configuration_may_be_written_by_hand(own: Walk, invoke: Invoke) -> None:
