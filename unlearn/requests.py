@@ -15,6 +15,9 @@ from unlearn.errors import InputError, first_line
 from unlearn.seeds import generator
 
 LARGEST = int(np.iinfo(np.int64).max)
+HEADER_REMEDY = (
+    "begin it with column names, separated by commas, one of them index in small letters"
+)
 RANGE_REMEDY = "indices count the training samples from 0"
 
 
@@ -105,22 +108,32 @@ def read_indices(file: Path) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         InputError: the file is missing, or something in it is not an index.
     """
     try:
-        if file.suffix == ".npy":
-            return _checked_array(np.load(file, allow_pickle=False), file)
+        if file.suffix.lower() == ".npy":
+            return _checked_array(_load_array(file), file)
         text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise InputError(f"there is no index file {file}", "check the path") from None
     except IsADirectoryError:
         raise InputError(f"{file} is a folder", "name an index file") from None
-    except InputError:
-        raise
-    except Exception as error:  # bytes that are no array break NumPy's reader in many ways
+    except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"{file} cannot be read: {first_line(error)}", "give text, CSV or .npy"
         ) from None
     return np.array(
-        _parse_csv(text, file) if file.suffix == ".csv" else _parse(text, file), np.int64
+        _parse_csv(text, file) if file.suffix.lower() == ".csv" else _parse(text, file), np.int64
     )
+
+
+def _load_array(file: Path) -> object:
+    try:
+        return np.load(file, allow_pickle=False)
+    except OSError:
+        raise
+    except Exception:  # bytes that are no array break NumPy's reader in many ways
+        raise InputError(
+            f"{file} is no array of NumPy's, or one of objects",
+            "store integers with `numpy.save`, or give text or CSV under another name",
+        ) from None
 
 
 def _checked_array(array: object, file: Path) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -154,14 +167,24 @@ def _parse_csv(text: str, file: Path) -> list[int]:
         ]
     except csv.Error as error:
         raise InputError(f"{file} is not valid CSV: {error}", "correct the file") from None
-    column = 0
-    if rows and "index" in rows[0][1]:
-        column = rows.pop(0)[1].index("index")
+    names = rows[0][1] if rows else []
+    if names.count("index") > 1:
+        raise InputError(f"{file} has two columns called 'index'", "rename one of them")
+    if "index" in names:
+        del rows[0]
+        column, width = names.index("index"), len(names)
     elif any(len(row) > 1 for _, row in rows):
-        raise InputError(
-            f"{file} has several columns, and none is called 'index'",
-            "begin it with a line of column names, one of them index",
-        )
+        raise InputError(f"{file} has several columns, and none is called 'index'", HEADER_REMEDY)
+    elif not all(map(_is_integer, names)):
+        raise InputError(f"line 1 of {file}: {names[0]!r} is not an index", HEADER_REMEDY)
+    else:
+        column, width = 0, 1
+    for number, row in rows:
+        if len(row) > width:  # nobody who is named may be passed over
+            raise InputError(
+                f"line {number} of {file} has {len(row)} fields, and there are {width} columns",
+                "write one sample per line",
+            )
     return [
         _integer(row[column] if column < len(row) else "", file, number) for number, row in rows
     ]
