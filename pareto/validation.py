@@ -95,7 +95,8 @@ def validate(
 ) -> Validation:
     """Run a complete trial again: once as it was, and `repeats` times afresh on the report half.
 
-    The result is kept in the study as the note `validation-<number>`, if the storage takes it.
+    The result is kept in the study as the note `validation-<number>`, if the storage takes it and
+    has none of more repeats.
 
     Args:
         data_dir: where data sets are looked for; default: where the study found them.
@@ -138,6 +139,10 @@ def validate(
         reference.ceiling,
         timed=ground.unit_times is None,
     )
+    earlier = len((study.validation(number) or {"repeats": ()})["repeats"])
+    if earlier > repeats:
+        announce(f"the study keeps the validation of {earlier} repeats that it has")
+        return validation
     try:
         ledger.set_note(f"validation-{number}", validation.as_dict())
     except StorageError as error:

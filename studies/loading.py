@@ -7,6 +7,7 @@ from typing import Any
 
 from studies.definition import Definition, validate
 from unlearn.errors import InputError
+from unlearn.files import read_text
 
 
 def builtin_names() -> list[str]:
@@ -35,12 +36,7 @@ def load(name_or_path: str | Path) -> Definition:
             "use a persisted one (see `pareto-search list`), a .toml file, or a built-in one:"
             f" {', '.join(builtin_names())}",
         )
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise InputError(f"cannot read {path}: {reason}", "check the path") from None
-    definition = _parse(text, str(path), path.parent.resolve())
+    definition = _parse(read_text(path), str(path), path.parent.resolve())
     if definition.name in builtin_names():
         raise InputError(
             f"{path}: {definition.name!r} is the name of a built-in study",

@@ -1,4 +1,4 @@
-"""Writing files that are there whole, or not at all."""
+"""Files: written so that they are there whole or not at all; what is wrong with one, in words."""
 
 import os
 from contextlib import suppress
@@ -24,3 +24,17 @@ def write_at_once(file: Path, content: bytes) -> None:
     finally:
         with suppress(OSError):  # it is the file by now, or could not be made
             draft.unlink()
+
+
+def read_text(file: Path) -> str:
+    """A file of UTF-8 text, with or without the mark that editors on Windows put in front.
+
+    Raises:
+        InputError: it cannot be read, or is no such text.
+    """
+    try:
+        return file.read_text("utf-8-sig")
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror}", "check the path") from None
+    except UnicodeDecodeError:
+        raise InputError(f"cannot read {file}: it is not UTF-8 text", "save it as UTF-8") from None

@@ -22,6 +22,7 @@ from pareto.cli.pick import NOTHING_SATISFIES, explain
 from pareto.cli.policy import stated
 from pareto.garbage import nothing_collected
 from unlearn.errors import InputError
+from unlearn.files import read_text
 
 if TYPE_CHECKING:
     from pareto.application import Origin
@@ -223,13 +224,11 @@ def _origin(
 
 def _read_params(file: Path) -> tuple[Mapping[str, Any], bool]:
     """What a file says, and whether it is JSON, as `pick` prints it; no TOML begins like that."""
+    text = read_text(file)
+    picked = text.lstrip().startswith("{")
     try:
-        text = file.read_text("utf-8")
-        picked = text.lstrip().startswith("{")
         content = json.loads(text) if picked else tomllib.loads(text)
-    except OSError as error:
-        raise InputError(f"cannot read {file}: {error.strerror}", "check the path") from None
-    except ValueError as error:  # of both kinds, and of text that is none
+    except ValueError as error:  # of both kinds
         raise InputError(f"{file} cannot be parsed: {error}", PARAMS_REMEDY) from None
     if not isinstance(content, dict) or not isinstance(content.get("params"), dict):
         raise InputError(f"{file} has no params", PARAMS_REMEDY)

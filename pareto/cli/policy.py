@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unlearn.errors import InputError
+from unlearn.files import read_text
 
 
 def stated(require: Sequence[str], policy: Path | None) -> list[str]:
@@ -24,14 +25,12 @@ def read_policy(file: Path) -> list[str]:
     """
     remedy = 'write a table [requirements] with lines like: private = "frm >= 0.8"'
     try:
-        content = tomllib.loads(file.read_text("utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read {file}: {error.strerror}", "check the path") from None
-    except ValueError as error:  # of text that is none, and of numbers without end, too
+        content = tomllib.loads(read_text(file))
+    except ValueError as error:  # of numbers without end, too
         raise InputError(f"{file} is not valid TOML: {error}", "correct that line") from None
     table = content.get("requirements")
     if not isinstance(table, dict) or not table:
-        raise InputError(f"{file} has no table [requirements]", remedy)
+        raise InputError(f"{file} has no requirements", remedy)
     if others := content.keys() - {"requirements"}:
         others_named = ", ".join(sorted(others))
         raise InputError(f"{file} has {others_named} beside the table [requirements]", remedy)

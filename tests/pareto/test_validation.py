@@ -89,6 +89,17 @@ def test_the_same_validation_again_has_the_same_figures(home: Home, validation: 
         assert again.repeats[0][name] == validation.repeats[0][name]
 
 
+def test_of_two_validations_that_of_more_repeats_is_kept(finished: Home, tmp_path: Path) -> None:
+    home, said = finished.copy(tmp_path / "home"), list[str]()
+    options = {"device": "cpu", "workspace": home.workspace, "announce": said.append}
+    for repeats, kept in ((1, 1), (2, 2), (1, 2)):
+        validate(home.study(), 0, repeats=repeats, **options)  # type: ignore[arg-type]
+        validation = home.study().validation(0)
+        assert validation is not None
+        assert len(validation["repeats"]) == kept
+    assert said[-1] == "the study keeps the validation of 2 repeats that it has"
+
+
 def test_the_result_is_kept_in_the_study(finished: Home, tmp_path: Path) -> None:
     home = finished.copy(tmp_path)
     result = validate(home.study(), 0, repeats=1, device="cpu", workspace=home.workspace)

@@ -1,11 +1,11 @@
-"""Files that are there whole, or not at all."""
+"""Files that are there whole or not at all, and texts."""
 
 from pathlib import Path
 
 import pytest
 
 from unlearn.errors import InputError
-from unlearn.files import write_at_once
+from unlearn.files import read_text, write_at_once
 
 
 @pytest.mark.parametrize("before", [None, b"something longer than what comes"])
@@ -24,3 +24,19 @@ def test_a_file_that_cannot_be_written_is_told_of_and_leaves_nothing(tmp_path: P
     with pytest.raises(InputError, match=r"cannot write .*file"):
         write_at_once(file, b"content")
     assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_text_is_read_with_a_mark_in_front_and_without(tmp_path: Path, encoding: str) -> None:
+    file = tmp_path / "file"
+    file.write_text("σ = 1\r\n", encoding, newline="")
+    assert read_text(file) == "σ = 1\n"
+
+
+def test_what_is_no_text_is_told_of(tmp_path: Path) -> None:
+    for file, content in ((tmp_path / "latin", "ä".encode("latin-1")), (tmp_path / "none", None)):
+        if content is not None:
+            file.write_bytes(content)
+        with pytest.raises(InputError, match=f"cannot read {file}") as caught:
+            read_text(file)
+        assert caught.value.remedy == ("check the path" if content is None else "save it as UTF-8")

@@ -1,13 +1,14 @@
 """The user's own models: `module:factory` or `path/to/file.py:factory`.
 
 Such a name and a folder are all that is kept of a model, so that any process can make it again.
+What its code prints goes to standard error: results stand alone on standard output.
 """
 
 import hashlib
 import importlib
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
@@ -46,7 +47,7 @@ def own_model(factory: Callable[[int], object], name: str, folder: str, classes:
         InputError: it raises, or makes no module.
     """
     try:
-        with _first_on_path(_home(name.rpartition(":")[0], folder)):
+        with _first_on_path(_home(name.rpartition(":")[0], folder)), redirect_stdout(sys.stderr):
             model = factory(classes)
     except (Exception, SystemExit) as error:
         raise InputError(
@@ -75,7 +76,7 @@ def _home(source: str, folder: str) -> str:
 
 def _module(source: str, folder: str) -> ModuleType:
     try:
-        with _first_on_path(_home(source, folder)):
+        with _first_on_path(_home(source, folder)), redirect_stdout(sys.stderr):
             if source.endswith(".py"):
                 return _run_file(Path(folder) / source)
             importlib.invalidate_caches()

@@ -248,6 +248,26 @@ def test_a_module_may_lie_in_a_package(folder: Path) -> None:
     assert isinstance(made("ours.nets:plain", folder), nn.Module)
 
 
+def test_what_a_factory_prints_is_no_result(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = """
+from torch import nn
+
+print("imported")
+
+
+def net(classes):
+    print("called")
+    return nn.Sequential(nn.Flatten(), nn.Linear(192, classes))
+"""
+    (tmp_path / "talks.py").write_text(code)
+    made("talks.py:net", tmp_path)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert {"imported", "called"} <= set(err.split())
+
+
 def test_an_installed_module_is_found(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"torch\.nn:Identity answers .* with \(2, 3, 8, 8\)"):
         made("torch.nn:Identity", tmp_path)
