@@ -1,20 +1,33 @@
 """Search what a machine-unlearning method can reach, and choose from its Pareto front.
 
->>> import pareto, studies
->>> study = pareto.search(studies.load("digits"), budget=200)
->>> study.pick(require=["frm >= 0.6"], prefer="ta").params
+    import pareto
+
+    if __name__ == "__main__":  # workers import this file
+        study = pareto.search("digits", budget=200)
+        print(study.pick(require=["frm >= 0.6"], prefer="ta").params)
+
+A mistake in what is given raises `InputError`, and requirements that no trial satisfies
+`NothingSatisfies`.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pareto.choice import NothingSatisfies
     from pareto.search_loop import search
     from pareto.study import Study, open_study
+    from unlearn.errors import InputError
 
-__all__ = ["Study", "open_study", "search"]
+__all__ = ["InputError", "NothingSatisfies", "Study", "open_study", "search"]
 
-_HOMES = {"search": "pareto.search_loop", "Study": "pareto.study", "open_study": "pareto.study"}
+_HOMES = {
+    "InputError": "unlearn.errors",
+    "NothingSatisfies": "pareto.choice",
+    "Study": "pareto.study",
+    "open_study": "pareto.study",
+    "search": "pareto.search_loop",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -9,6 +9,7 @@ from pareto.front import DIRECTIONS, OBJECTIVES, knee, non_dominated
 from pareto.ledger import Trial
 from pareto.requirements import Requirement, violations
 from studies.defaults import PREFERENCES
+from unlearn.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -122,10 +123,11 @@ def choose(
         prefer: one of `studies.defaults.PREFERENCES`.
 
     Raises:
+        InputError: there is no such preference.
         NothingSatisfies: no trial satisfies them all.
     """
     if prefer not in PREFERENCES:
-        raise ValueError(f"prefer must be one of {', '.join(PREFERENCES)}")
+        raise InputError(f"nothing is preferred by {prefer!r}", f"use {', '.join(PREFERENCES)}")
     figures = [{**constants, **trial.metrics} for trial in trials]
     satisfying = [
         trial

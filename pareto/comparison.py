@@ -20,8 +20,8 @@ class Row:
     Attributes:
         repeats: how many are complete; the rest of the row is empty where there is none.
         runs: the number of the repeat (`repeat`) and the figures that the means are taken over.
-        mean, sd: of `ta`, `fa`, `ra`, `mia` (percent), `rte` (seconds), `frm`, where known. The
-            standard deviation of a single repeat is 0.
+        mean, sd: of `ta`, `fa`, `ra`, `mia` (percent), `rte` (seconds), `frm`, where known; of a
+            single run there is no standard deviation.
         gap: difference of the means of `ta`, `fa`, `ra`, `mia` to the retrained models'.
         frm_of_means: FRM of the mean figures against the retrained models' mean figures, which is
             what a table of means allows to compute; `mean["frm"]` is the mean of the repeats' FRM.
@@ -130,7 +130,7 @@ def _row(
     repeats: int,
 ) -> Row:
     mean = {name: statistics.fmean(column) for name, column in columns.items()}
-    sd = {n: statistics.stdev(c) if len(c) > 1 else 0.0 for n, c in columns.items()}
+    sd = {name: statistics.stdev(column) for name, column in columns.items() if len(column) > 1}
     return Row(label, repeats, runs, mean, sd)
 
 
@@ -167,7 +167,7 @@ def _flat(row: Row) -> dict[str, Any]:
     for name in FIGURES:
         if name in row.mean:
             columns[name] = row.mean[name]
-            columns[f"{name}_sd"] = row.sd[name]
+            columns[f"{name}_sd"] = row.sd.get(name)
         if name in row.gap:
             columns[f"{name}_gap"] = row.gap[name]
     if row.frm_of_means is not None:

@@ -40,8 +40,8 @@ class Point:
     Attributes:
         at: the value of each swept parameter.
         runs: the number (`repeat`) and the figures of each complete repeat.
-        mean, sd: of `ta`, `frm`, `rte`, `fa`, `ra`, `mia`; empty without a complete repeat. The
-            standard deviation of a single one is 0.
+        mean, sd: of `ta`, `frm`, `rte`, `fa`, `ra`, `mia`; of a single repeat there is no standard
+            deviation, and without any nothing.
     """
 
     at: Mapping[str, Any]
@@ -229,7 +229,7 @@ def _flat(point: Point) -> dict[str, Any]:
     """A point's parameters, means and standard deviations, by name."""
     columns: dict[str, Any] = {**point.at, "repeats": len(point.runs)}
     for name, value in point.mean.items():
-        columns |= {name: value, f"{name}_sd": point.sd[name]}
+        columns |= {name: value, f"{name}_sd": point.sd.get(name)}
     return columns
 
 
@@ -239,7 +239,7 @@ def _point(at: Mapping[str, Any], runs: Sequence[Mapping[str, float]]) -> Point:
         at,
         runs,
         {name: statistics.fmean(column) for name, column in columns.items()},
-        {n: statistics.stdev(c) if len(c) > 1 else 0.0 for n, c in columns.items()},
+        {name: statistics.stdev(c) for name, c in columns.items() if len(c) > 1},
     )
 
 

@@ -106,7 +106,7 @@ def _table(comparison: "Comparison") -> "Table":
 
 
 def _table_of(comparison: "Comparison", with_gaps: bool) -> "Table":
-    from pareto.cli.output import plain_table
+    from pareto.cli.output import mean_cell, plain_table
 
     repeats = comparison.retrained.repeats
     table = plain_table(f"{comparison.name}: mean ± standard deviation of {repeats} repeat(s)")
@@ -123,8 +123,8 @@ def _table_of(comparison: "Comparison", with_gaps: bool) -> "Table":
             label,
             *percents,
             "" if row.frm_of_means is None else f"{row.frm_of_means:.3f}",
-            _cell(row, "frm", ".3f"),
-            _cell(row, "rte", ".3f"),
+            mean_cell(row.mean, row.sd, "frm", ".3f"),
+            mean_cell(row.mean, row.sd, "rte", ".3f"),
             "" if row.rte_share is None else f"{row.rte_share:.3f}",
             end_section=row is comparison.original,
         )
@@ -132,9 +132,7 @@ def _table_of(comparison: "Comparison", with_gaps: bool) -> "Table":
 
 
 def _percent(row: "Row", name: str, with_gap: bool) -> str:
+    from pareto.cli.output import mean_cell
+
     gap = f" ({row.gap[name]:+.2f})" if with_gap and name in row.gap else ""
-    return _cell(row, name, ".2f") + gap
-
-
-def _cell(row: "Row", name: str, form: str) -> str:
-    return f"{row.mean[name]:{form}} ± {row.sd[name]:{form}}" if name in row.mean else ""
+    return mean_cell(row.mean, row.sd, name, ".2f") + gap

@@ -64,6 +64,13 @@ def figure_cells(metrics: Mapping[str, float]) -> list[str]:
     return [format(metrics[name], form) if name in metrics else "" for name, form in known]
 
 
+def mean_cell(mean: Mapping[str, float], sd: Mapping[str, float], name: str, form: str) -> str:
+    """A mean ± its standard deviation; what is not known is left out."""
+    if name not in mean:
+        return ""
+    return f"{mean[name]:{form}}" + (f" ± {sd[name]:{form}}" if name in sd else "")
+
+
 def validated_line(validation: Mapping[str, Any]) -> str:
     """What came of running a trial again; see `pareto.validation.Validation.as_dict`."""
     mean, sd = validation["mean"], validation["sd"] or {}

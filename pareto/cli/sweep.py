@@ -105,7 +105,7 @@ def sweep(
 
 
 def _table(found: "Sweep") -> "Table":
-    from pareto.cli.output import FIGURE_FORMATS, add_figure_columns, plain_table
+    from pareto.cli.output import FIGURE_FORMATS, add_figure_columns, mean_cell, plain_table
 
     table = plain_table(f"{found.name}: mean ± standard deviation of {found.repeats} repeat(s)")
     for levels in found.swept:
@@ -114,8 +114,7 @@ def _table(found: "Sweep") -> "Table":
     add_figure_columns(table)
     for point in found.points:
         figures = [
-            f"{point.mean[name]:{form}} ± {point.sd[name]:{form}}" if point.runs else ""
-            for name, form in FIGURE_FORMATS.items()
+            mean_cell(point.mean, point.sd, name, form) for name, form in FIGURE_FORMATS.items()
         ]
         at = (f"{value:g}" for value in point.at.values())
         table.add_row(*at, str(len(point.runs)), *figures)

@@ -31,7 +31,9 @@ def draw_comparison(comparison: "Comparison", file: Path) -> None:
         axes = figure.add_subplot(2, 3, position)
         labels = [row.label for row in rows]
         heights = [row.mean[name] for row in rows]
-        axes.bar(labels, heights, yerr=[row.sd[name] for row in rows], color=FAINT, capsize=3)
+        axes.bar(
+            labels, heights, yerr=[row.sd.get(name, 0.0) for row in rows], color=FAINT, capsize=3
+        )
         axes.axhline(
             comparison.retrained.mean[name], color=STRONG, linestyle="--", label="retrained models"
         )

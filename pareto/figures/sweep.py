@@ -26,7 +26,7 @@ def draw_sweep(sweep: "Sweep", file: Path) -> None:
             axes.errorbar(
                 [point.at[parameter] for point in whole],
                 [point.mean[name] for point in whole],
-                yerr=[point.sd[name] for point in whole],
+                yerr=[point.sd.get(name, 0.0) for point in whole],
                 marker=MARKERS[number % len(MARKERS)],
                 capsize=3,
                 label=", ".join(f"{key} = {value:g}" for key, value in beside.items()) or None,

@@ -1,6 +1,7 @@
 """The definition of a study."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,20 @@ def recipe(**values: Any) -> Content:
         ({"space": {"beta": {"low": 0, "high": 1}}}, "space.beta is no parameter of conmu"),
         ({"space": {"alpha": {"low": 0.5, "high": 4}}}, "space.alpha takes whole numbers"),
         ({"space": {"alpha": {"low": 0.0, "high": 4.0}}}, "space.alpha takes whole numbers"),
-        ({"space": {"alpha": {"low": "none", "high": 4}}}, "space.alpha.low"),
+        ({"space": {"alpha": {"low": "none", "high": 4}}}, "space.alpha.low: is no finite number"),
+        (
+            {"space": {"sigma": {"low": math.nan, "high": 1}}},
+            "space.sigma.low: is no finite number",
+        ),
+        ({"space": {"alpha": 3}}, "space.alpha: has to be a table"),
+        (
+            {"space": {"alpha": {"choices": [[1]]}}},
+            r"space.alpha.choices.0: is neither a number nor a text",
+        ),
+        ({"first_trials": {"alpha": 3}}, r"first_trials: .* written as \[\[first_trials\]\]"),
+        ({"request": {"kind": "randm"}}, "request.kind: 'randm' is none of 'random', 'class'"),
+        ({"request": {"fraction": 0.5}}, "request: has no kind"),
+        ({"name": "my study"}, "name: begins with a letter or digit"),
         ({"space": {"alpha": {"choices": [1, 2.5]}}}, "space.alpha reaches 2.5"),
         ({"space": {"delta": {"choices": ["1", 2]}}}, "space.delta: write 1, and not '1'"),
         ({"space": {"gamma": {"low": 0, "high": 10**400}}}, "space.gamma: .*must be finite"),
