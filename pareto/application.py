@@ -134,7 +134,7 @@ def apply_request(
         raise TrialFails(
             f"{arm.method} fails on this request: {error}", "choose another configuration"
         ) from None
-    factory = material.factory
+    factory, names = material.factory, material.dataset.files
     network = factory.network(unlearned.model).state_dict()
     evidence: dict[str, Any] = {
         "format": FORMAT,
@@ -149,6 +149,7 @@ def apply_request(
             "data": definition.data.name,
             "data_sha256": material.dataset.fingerprint,
             "positions": positions,
+            "files": names and [names[position] for position in positions],
         },
         "done": {
             "method": arm.method,

@@ -1,7 +1,7 @@
 """Forget requests: which training samples have to go (D_f), and which stay (D_r)."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -15,6 +15,8 @@ from unlearn.errors import InputError, first_line
 from unlearn.seeds import generator
 
 LARGEST = int(np.iinfo(np.int64).max)
+HEADERS = ("index", "file")
+"""Columns of a CSV file that name samples; of both, the first is taken."""
 HEADER_REMEDY = (
     "begin it with column names, separated by commas, one of them index in small letters"
 )
@@ -38,7 +40,7 @@ class ClassRequest:
 
 @dataclass(frozen=True)
 class IndexRequest:
-    """Forget exactly the training samples whose positions a file lists."""
+    """Forget exactly the training samples that a file lists."""
 
     file: Path
 
@@ -84,7 +86,8 @@ def resolve(
         members = stays & (labels == forgotten_class)
         chosen = _draw(members.nonzero().flatten(), request.fraction, seed)
     else:
-        chosen = _checked(read_indices(request.file), stays.numpy(), request.file)
+        indices = read_indices(request.file, dataset.files or ())
+        chosen = _checked(indices, stays.numpy(), request.file)
     if len(chosen) == 0:
         told = (
             f"{request.file} names" if isinstance(request, IndexRequest) else "the request forgets"
@@ -96,17 +99,25 @@ def resolve(
     return Partition(chosen.sort().values, stays.nonzero().flatten(), forgotten_class)
 
 
-def read_indices(file: Path) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def read_indices(
+    file: Path, known: Sequence[str] = ()
+) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Read training indices from a file.
 
     `.npy` holds a one-dimensional integer array. Anything else is text with one index per line
     or several separated by commas or blanks; `#` starts a comment. A CSV file with several columns
-    begins with a header that calls one of them `index`; with a single column it needs none. Nothing
-    is guessed: a line taken for a header by mistake would be a person who is not forgotten.
+    begins with a header that calls one of them `index`, or else `file`; with a single column it
+    needs none. Where samples lie in files, `<class>/<file>` may stand for the index; in text, a
+    name with blanks or commas takes a line of its own. Nothing is guessed: a line taken for a
+    header by mistake would be a person who is not forgotten.
+
+    Args:
+        known: the files of the training samples, by position.
 
     Raises:
-        InputError: the file is missing, or something in it is not an index.
+        InputError: the file is missing, or something in it is no index and no known file.
     """
+    positions = {name: position for position, name in enumerate(known)}
     try:
         if file.suffix.lower() == ".npy":
             return _checked_array(_load_array(file), file)
@@ -119,9 +130,8 @@ def read_indices(file: Path) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         raise InputError(
             f"{file} cannot be read: {first_line(error)}", "give text, CSV or .npy"
         ) from None
-    return np.array(
-        _parse_csv(text, file) if file.suffix.lower() == ".csv" else _parse(text, file), np.int64
-    )
+    parse = _parse_csv if file.suffix.lower() == ".csv" else _parse
+    return np.array(parse(text, file, positions), np.int64)
 
 
 def _load_array(file: Path) -> object:
@@ -147,15 +157,16 @@ def _checked_array(array: object, file: Path) -> np.ndarray[tuple[int], np.dtype
     return np.array(array, np.int64)
 
 
-def _parse(text: str, file: Path) -> list[int]:
+def _parse(text: str, file: Path, positions: Mapping[str, int]) -> list[int]:
     indices: list[int] = []
     for number, line in enumerate(text.splitlines(), start=1):
-        for word in line.split("#")[0].replace(",", " ").split():
-            indices.append(_integer(word, file, number))
+        name = line.strip()
+        words = [name] if name in positions else line.split("#")[0].replace(",", " ").split()
+        indices += [_index(word, file, number, positions) for word in words]
     return indices
 
 
-def _parse_csv(text: str, file: Path) -> list[int]:
+def _parse_csv(text: str, file: Path, positions: Mapping[str, int]) -> list[int]:
     try:
         # Strict, and with its line ends: otherwise a quote that is never closed hides all that
         # comes after it, and digits on both sides of a line end become one index.
@@ -168,14 +179,15 @@ def _parse_csv(text: str, file: Path) -> list[int]:
     except csv.Error as error:
         raise InputError(f"{file} is not valid CSV: {error}", "correct the file") from None
     names = rows[0][1] if rows else []
-    if names.count("index") > 1:
-        raise InputError(f"{file} has two columns called 'index'", "rename one of them")
-    if "index" in names:
+    header = next((name for name in HEADERS if name in names), None)
+    if header is not None:
+        if names.count(header) > 1:
+            raise InputError(f"{file} has two columns called {header!r}", "rename one of them")
         del rows[0]
-        column, width = names.index("index"), len(names)
+        column, width = names.index(header), len(names)
     elif any(len(row) > 1 for _, row in rows):
         raise InputError(f"{file} has several columns, and none is called 'index'", HEADER_REMEDY)
-    elif not all(map(_is_integer, names)):
+    elif not all(_is_integer(name) or "/" in name for name in names):
         raise InputError(f"line 1 of {file}: {names[0]!r} is not an index", HEADER_REMEDY)
     else:
         column, width = 0, 1
@@ -186,7 +198,8 @@ def _parse_csv(text: str, file: Path) -> list[int]:
                 "write one sample per line",
             )
     return [
-        _integer(row[column] if column < len(row) else "", file, number) for number, row in rows
+        _index(row[column] if column < len(row) else "", file, number, positions)
+        for number, row in rows
     ]
 
 
@@ -194,7 +207,14 @@ def _is_integer(word: str) -> bool:
     return word.removeprefix("-").isdecimal()
 
 
-def _integer(word: str, file: Path, line: int) -> int:
+def _index(word: str, file: Path, line: int, positions: Mapping[str, int]) -> int:
+    if word in positions:
+        return positions[word]
+    if positions and "/" in word:
+        raise InputError(
+            f"line {line} of {file}: {word!r} is none of the training images",
+            "name them as <class>/<file>; data.train_limit leaves some out",
+        )
     if not _is_integer(word):
         raise InputError(f"line {line} of {file}: {word!r} is not an index", RANGE_REMEDY)
     # Python refuses to convert thousands of digits, so their number is looked at first.

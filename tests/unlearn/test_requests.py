@@ -131,6 +131,44 @@ def test_indices_are_read_from_text_and_csv(
     assert read_indices(file).tolist() == indices
 
 
+FILES = ["cat/a.png", "cat/b c.png", "dog/a.png", "dog/a,b.png", "dog/#1.png"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "indices"),
+    [
+        ("a.txt", "dog/a.png\n", [2]),
+        ("a.txt", "cat/a.png, dog/a.png 3  # two by name, one by position\n", [0, 2, 3]),
+        ("a.txt", "cat/b c.png\n dog/a,b.png \r\ndog/#1.png\n", [1, 3, 4]),
+        ("a.csv", "file,why\ndog/a.png,asked\ncat/b c.png,asked\n", [2, 1]),
+        ("a.csv", 'who,file\nJo,"dog/a,b.png"\n', [3]),
+        ("a.csv", "cat/a.png\ndog/#1.png\n", [0, 4]),
+        ("a.csv", "file,index\nleft.png,4\n", [4]),
+    ],
+)
+def test_files_may_be_named_instead_of_positions(
+    tmp_path: Path, name: str, content: str, indices: list[int]
+) -> None:
+    file = tmp_path / name
+    file.write_text(content, newline="")
+    assert read_indices(file, FILES).tolist() == indices
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.txt", "cat/a.png\ncat/z.png\n"), ("a.csv", "file\ncat/z.png\n")],
+)
+def test_a_file_that_is_none_of_the_samples_is_refused(
+    tmp_path: Path, name: str, content: str
+) -> None:
+    file = tmp_path / name
+    file.write_text(content)
+    with pytest.raises(InputError, match=r"line 2 of .*: 'cat/z.png' is none of the training im"):
+        read_indices(file, FILES)
+    with pytest.raises(InputError, match=r"line [12] of .* is not an index"):
+        read_indices(file)  # where samples lie in no files
+
+
 @pytest.mark.parametrize("dtype", [np.int64, np.int32, np.uint8])
 def test_indices_are_read_from_numpy_files(tmp_path: Path, dtype: type[np.integer]) -> None:
     file = tmp_path / "forget.npy"

@@ -53,6 +53,7 @@ def load_folder(path: Path, seed: int, train_limit: int | None, test_limit: int 
         train=Samples(decoded[:first], chosen[0][1]),
         test=Samples(decoded[first:], chosen[1][1]),
         classes=tuple(train_classes),
+        files=tuple(f"{file.parent.name}/{file.name}" for file in chosen[0][0]),
     )
 
 

@@ -45,11 +45,14 @@ class Dataset:
         train: the samples θ_o is trained on (D_o), uint8.
         test: samples that no model is trained on, uint8.
         classes: one name per label.
+        files: of the training samples, by position: `<class>/<file>`; None if they lie in none of
+            their own.
     """
 
     train: Samples
     test: Samples
     classes: tuple[str, ...]
+    files: tuple[str, ...] | None = None
 
     @cached_property
     def fingerprint(self) -> str:

@@ -365,6 +365,16 @@ def test_images_that_are_not_those_of_the_study_are_refused(own: Walk, invoke: I
     assert not (own.folder / "unlearned-request").exists()
 
 
+def test_images_may_be_named_by_their_files(own: Walk, invoke: Invoke) -> None:
+    files = sorted((own.folder / "images" / "train").glob("*/*.png"))
+    names = [f"{files[n].parent.name}/{files[n].name}" for n in (40, 3)]
+    (own.folder / "names.csv").write_text("\n".join(["file", *names]))
+    words = ("--trial", "0", "--forget", "names.csv", *CPU)
+    assert invoke(own.folder, "apply", *words).code == 0
+    asked = evidence_in(own.folder / "unlearned-names")["asked"]
+    assert (asked["positions"], asked["files"]) == ([3, 40], names[::-1])
+
+
 def test_a_configuration_may_be_written_by_hand(own: Walk, invoke: Invoke) -> None:
     (own.folder / "point.toml").write_text('method = "ft"\n[params]\nepochs = 3\n')
     words = ("--params", "point.toml", "--forget", "request.csv", "--seed", "7", *CPU)

@@ -159,6 +159,17 @@ def test_the_limit_draws_a_stratified_subset_in_order(folder: Path) -> None:
     assert key == sorted(set(key))
 
 
+@pytest.mark.parametrize("limit", [None, 7])
+def test_every_training_sample_is_known_by_its_file(folder: Path, limit: int | None) -> None:
+    for level in range(100, 120):
+        grey(level).save(folder / "train" / ("cat", "dog")[level % 2] / f"{200 - level} x.png")
+    dataset = loaded(folder, limit)
+    assert dataset.files is not None
+    assert len(set(dataset.files)) == len(dataset.train) == (limit or 22)
+    for file, image in zip(dataset.files, dataset.train.images, strict=True):
+        assert np.array_equal(np.asarray(Image.open(folder / "train" / file)), image[0].numpy())
+
+
 def remove_test(folder: Path) -> None:
     (folder / "test").rename(folder / "elsewhere")
 
