@@ -181,7 +181,10 @@ class _Parser:
         term = part()
         while (token := self._peek()) is not None and token in operators:
             self._take()
-            term = _combine(operators[token], term, part())
+            right = part()
+            if token == "/" and _is_zero(right):
+                raise self._error("divides by zero")
+            term = _combine(operators[token], term, right)
         return term
 
     def _factor(self) -> _Term:
@@ -229,6 +232,14 @@ class _Parser:
 
     def _error(self, what: str) -> InputError:
         return InputError(f"requirement {self._text!r} {what}", _REMEDY)
+
+
+def _is_zero(term: _Term) -> bool:
+    """Whether a term that names no figure is 0."""
+    try:
+        return term({}) == 0
+    except KeyError:
+        return False
 
 
 def _combine(operate: Callable[[float, float], float], left: _Term, right: _Term) -> _Term:
