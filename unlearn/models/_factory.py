@@ -174,7 +174,7 @@ def _try_out(factory: ModelFactory, images: Tensor) -> None:
         raise InputError(
             f"{name} cannot be used for {channels}-channel images of {width}×{height} pixels:"
             f" {in_one_line(error)}",
-            "use images of another size, or another model",
+            "change the model, or use images of another size",
         ) from error
     for answer in answers:
         shape = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
