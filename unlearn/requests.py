@@ -194,7 +194,7 @@ def _parse_csv(text: str, file: Path, positions: Mapping[str, int]) -> list[int]
     for number, row in rows:
         if len(row) > width:  # nobody who is named may be passed over
             raise InputError(
-                f"line {number} of {file} has {len(row)} fields, and there are {width} columns",
+                f"line {number} of {file} has {len(row)} fields, and its header {width}",
                 "write one sample per line",
             )
     return [
