@@ -64,7 +64,7 @@ def apply_request(
     folder: Path,
     *,
     origin: Origin,
-    searched: Mapping[str, Any] | None = None,
+    study_identity: Mapping[str, Any] | None = None,
     original: Path | None = None,
     seed: int | None = None,
     device: torch.device,
@@ -82,7 +82,8 @@ def apply_request(
         arm: the method and its configuration.
         folder: gets `unlearned.safetensors`, the weights of the plain network, and
             `evidence.json`.
-        searched: the identity of the study that the configuration was found in, if any.
+        study_identity: of the study that the configuration was found in, or else whose data and
+            model these are; None if there is no such study.
         seed: of what is random in the method; default: a function of the definition's.
 
     Returns:
@@ -103,7 +104,7 @@ def apply_request(
     check_folder(folder, index_file_sha256)
     request = IndexSection(kind="indices", file=str(index_file))
     material = Material.load(definition.model_copy(update={"request": request}))
-    changed = _changed_since(searched or {}, material)
+    changed = _other_files(material, study_identity)
     if changed and original is None:
         raise InputError(
             f"the study {definition.name!r} was made with other files:"
@@ -210,11 +211,12 @@ def apply_request(
     return evidence
 
 
-def _changed_since(searched: Mapping[str, Any], material: Material) -> set[str]:
+def _other_files(material: Material, study_identity: Mapping[str, Any] | None) -> set[str]:
     """Which files are others than those that a study was made with."""
-    ours = material.identity()
-    files = ("data.sha256", "model.sha256", "original.sha256")
-    return {name for name in files if searched and searched.get(name) != ours.get(name)}
+    if study_identity is None:
+        return set()
+    ours, files = material.identity(), ("data.sha256", "model.sha256", "original.sha256")
+    return {name for name in files if study_identity.get(name) != ours.get(name)}
 
 
 def _as_studied(material: Material, definition: Definition) -> Material:

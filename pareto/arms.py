@@ -7,11 +7,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pareto.definitions import find_definition
+import studies
 from pareto.plans import Cell
-from pareto.study import open_study
+from pareto.study import Study, open_study
 from studies import Definition
-from studies.definition import config_of, describe_error
+from studies.definition import config_of
+from studies.mistakes import describe_error
 from unlearn.errors import InputError
 from unlearn.methods import METHODS, Method
 from unlearn.methods.conmu import ConMUConfig
@@ -105,10 +106,18 @@ def arm_of_trial(text: str, storage: str) -> tuple[Arm, Definition]:
     study_name, _, number = text.rpartition(":")
     if not study_name or not number.isdecimal():
         raise InputError(f"{text!r} names no trial", "give STUDY:NUMBER, such as digits:141")
-    trial = open_study(study_name, storage).complete_trial(int(number))
-    definition = find_definition(study_name, storage)
-    arm = Arm(definition.unlearning.name, asdict(definition.config(trial.params)))
-    return arm, definition
+    return found_in(open_study(study_name, storage), int(number))
+
+
+def found_in(study: Study, number: int) -> tuple[Arm, Definition]:
+    """The configuration of a trial, and what was searched.
+
+    Raises:
+        InputError: there is no such complete trial.
+    """
+    trial = study.complete_trial(number)
+    definition = studies.validate(dict(study.definition), f"the study {study.name!r}")
+    return Arm(definition.unlearning.name, asdict(definition.config(trial.params))), definition
 
 
 def configure(problem: Problem, cell: Cell) -> tuple[Method, Any]:

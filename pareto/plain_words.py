@@ -26,7 +26,7 @@ def plain_words(
         given: whether θ_o came from a file.
         found: whether the configuration is known to be the outcome of a search.
         validated: whether its figures on untouched data are part of the record.
-        changed: whether that search was made on other data, or with another model.
+        changed: whether the study was made on other data, or with another model.
         earlier: the requests before this one.
         flags: of what the method has done, see `unlearn.problem.Unlearned`.
     """
@@ -65,8 +65,8 @@ def plain_words(
         )
     if changed:
         does_not.append(
-            "The configuration was found on other data, or with another model, than those of this"
-            " request: what its study says of it need not hold here."
+            "The study was made on other data, or with another model, than those of this request:"
+            " what it says need not hold here."
         )
     does_not.append(_of_choice(found, validated))
     return {"shows": shows, "does_not_show": does_not}

@@ -165,6 +165,18 @@ class Study:
         return choose(complete, constants, requirements, prefer)
 
 
+def find_study(name: str, url: str) -> Study | None:
+    """The persisted search of that name, if there is one.
+
+    Raises:
+        InputError: the storage is unusable.
+    """
+    if not storages.exists(url):
+        return None
+    storage = storages.connect(url, writable=False)
+    return Study(Ledger(storage, name), url) if study_kinds(storage).get(name) == "search" else None
+
+
 def open_study(name: str | None, url: str = storages.DEFAULT_URL) -> Study:
     """Open a study for reading.
 

@@ -17,7 +17,7 @@ from objectives.runtime import UnitTime, calibrated_seconds
 from pareto.devices import environment, use_one_thread
 from pareto.outcome import Failure, Outcome, Ticket
 from pareto.preparation import WARM_UP_SAMPLES, Prepared
-from studies.definition import describe_error
+from studies.mistakes import describe_error
 from unlearn.errors import in_one_line
 from unlearn.methods import Method
 from unlearn.problem import Problem

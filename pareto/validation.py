@@ -139,9 +139,9 @@ def validate(
         reference.ceiling,
         timed=ground.unit_times is None,
     )
-    earlier = len((study.validation(number) or {"repeats": ()})["repeats"])
-    if earlier > repeats:
-        announce(f"the study keeps the validation of {earlier} repeats that it has")
+    earlier = study.validation(number)
+    if earlier is not None and len(earlier["repeats"]) > repeats:
+        announce(f"the study keeps the validation of {len(earlier['repeats'])} repeats that it has")
         return validation
     try:
         ledger.set_note(f"validation-{number}", validation.as_dict())

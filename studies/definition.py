@@ -1,6 +1,5 @@
 """The definition of a study: everything that decides what a trial computes."""
 
-import re
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from objectives.membership import ATTACKS
 from objectives.reference import MIN_RETRAININGS
 from studies.defaults import SAMPLER, SamplerName
+from studies.mistakes import describe_error
 from unlearn.errors import InputError
 from unlearn.methods import METHODS, Choice, FloatRange, IntRange, Method, Range
 from unlearn.precision import Precision
@@ -397,42 +397,3 @@ def validate(content: dict[str, Any], source: str) -> Definition:
         raise InputError(
             f"{source}: {describe_error(error)}", "correct that field of the definition"
         ) from None
-
-
-NUMBERS = ("int", "float")
-"""What pydantic calls the variants of a number."""
-
-
-def describe_error(error: ValidationError, section: str = "") -> str:
-    """The first mistake in one line, with the name of the field.
-
-    Args:
-        section: goes in front of the name.
-    """
-    first = error.errors()[0]
-    # pydantic names the variant of a request, and of a number, too.
-    loc = [part for part in first["loc"] if part not in ("random", "class", "indices", *NUMBERS)]
-    where = ".".join(part for part in (section, *map(str, loc)) if part)
-    message = re.sub(r"\s+", " ", first["msg"].removeprefix("Value error, "))
-    context = first.get("ctx", {})
-    if first["type"] == "missing" and first["loc"] == ("recipe",):
-        message = "is missing; the retrained models are trained by it, even if θ_o is given"
-    elif first["loc"][-1:] and first["loc"][-1] in NUMBERS:
-        tried = {
-            each["loc"][-1] for each in error.errors() if each["loc"][:-1] == first["loc"][:-1]
-        }
-        message = "is neither a number nor a text" if "str" in tried else "is no finite number"
-    elif first["type"] in ("model_type", "dict_type"):
-        message = "has to be a table, such as { name = value }"
-    elif first["type"] == "tuple_type":
-        message = f"has to be a list; a list of tables is written as [[{where}]]"
-    elif first["type"] == "union_tag_invalid":
-        message = f"{context['tag']!r} is none of {context['expected_tags']}"
-        where += ".kind"
-    elif first["type"] == "union_tag_not_found":
-        message = "has no kind"
-    elif first["type"] == "string_pattern_mismatch":
-        message = "begins with a letter or digit; more of these, and . _ - may follow, 99 at most"
-    elif first["type"] == "extra_forbidden":
-        message = "no such field"
-    return f"{where}: {message}" if where else message

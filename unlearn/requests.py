@@ -18,7 +18,7 @@ LARGEST = int(np.iinfo(np.int64).max)
 HEADERS = ("index", "file")
 """Columns of a CSV file that name samples; of both, the first is taken."""
 HEADER_REMEDY = (
-    "begin it with column names, separated by commas, one of them index in small letters"
+    "begin it with column names, separated by commas: index or, for images by name, file"
 )
 RANGE_REMEDY = "indices count the training samples from 0"
 
@@ -188,7 +188,9 @@ def _parse_csv(text: str, file: Path, positions: Mapping[str, int]) -> list[int]
     elif any(len(row) > 1 for _, row in rows):
         raise InputError(f"{file} has several columns, and none is called 'index'", HEADER_REMEDY)
     elif not all(_is_integer(name) or "/" in name for name in names):
-        raise InputError(f"line 1 of {file}: {names[0]!r} is not an index", HEADER_REMEDY)
+        raise InputError(
+            f"line {rows[0][0]} of {file}: {names[0]!r} is not an index", HEADER_REMEDY
+        )
     else:
         column, width = 0, 1
     for number, row in rows:

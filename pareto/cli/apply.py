@@ -4,7 +4,7 @@ import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 from click.core import ParameterSource
@@ -27,6 +27,7 @@ from unlearn.files import read_text
 if TYPE_CHECKING:
     from pareto.application import Origin
     from pareto.arms import Arm
+    from pareto.study import Study
     from studies import Definition
 
 PARAMS_REMEDY = "give what `pick --format json` prints, or TOML with a method and a table [params]"
@@ -126,24 +127,24 @@ def apply(
     place = choose_devices(device)[0]
     try:
         if params is not None:
-            definition, arm, origin = _from_file(params, study, storage)
+            chosen = _from_file(params, study, storage)
         else:
             conditions = stated(require, policy)
-            definition, arm, origin = _from_study(study, storage, trial, conditions, prefer)
-        known = None if origin.study is None else open_study(origin.study, storage).identity
+            chosen = _from_study(study, storage, trial, conditions, prefer)
     except NothingSatisfies as failure:
         explain(failure, open_study(study, storage))
         return NOTHING_SATISFIES
+    definition = chosen.definition
     if data_dir is not None:
         definition = definition.with_data_dir(data_dir)
     folder = out or Path(f"unlearned-{forget.stem}")
     evidence = apply_request(
         definition,
-        arm,
+        chosen.arm,
         forget,
         folder,
-        origin=origin,
-        searched=known,
+        origin=chosen.origin,
+        study_identity=None if chosen.study is None else chosen.study.identity,
         original=original,
         seed=seed,
         device=place,
@@ -157,69 +158,82 @@ def apply(
     return 0
 
 
+class _Chosen(NamedTuple):
+    """What is carried out.
+
+    Attributes:
+        study: the persisted one that the configuration was found in, or else whose data and model
+            these are; None if a definition file says all of it.
+    """
+
+    definition: "Definition"
+    arm: "Arm"
+    origin: "Origin"
+    study: "Study | None"
+
+
 def _from_study(
     name: str | None, storage: str, number: int | None, conditions: list[str], prefer: str
-) -> "tuple[Definition, Arm, Origin]":
+) -> _Chosen:
     from pareto.application import Origin
-    from pareto.arms import arm_of_trial
+    from pareto.arms import found_in
     from pareto.study import open_study
 
     study = open_study(name, storage)
     if number is None:
         number = study.pick(conditions, prefer).trial.number
-    arm, definition = arm_of_trial(f"{study.name}:{number}", storage)
-    return definition, arm, Origin(study.name, number, study.validation(number))
+    arm, definition = found_in(study, number)
+    return _Chosen(definition, arm, Origin(study.name, number, study.validation(number)), study)
 
 
-def _from_file(file: Path, study: str | None, storage: str) -> "tuple[Definition, Arm, Origin]":
+def _from_file(file: Path, name: str | None, storage: str) -> _Chosen:
     from pareto.application import Origin
     from pareto.arms import whole_arm
     from pareto.definitions import find_definition
-    from pareto.study import open_study
+    from pareto.study import find_study, open_study
     from pareto.sweep import arms
 
-    definition = find_definition(study or open_study(None, storage).name, storage)
+    name = name or open_study(None, storage).name
+    definition = find_definition(name, storage)
+    study = find_study(definition.name, storage)
     content, picked = _read_params(file)
     method, params, fixed = content.get("method"), content["params"], content.get("fixed")
+    origin = Origin(file=file.name)
     if picked and isinstance(fixed, dict):  # the definition adds nothing
         arm = whole_arm(str(method), {**fixed, **params})
-        return definition, arm, _origin(file, content, arm, definition.name, storage)
-    if method is not None:
-        definition = definition.with_method(str(method))
-    (arm,) = arms(definition, (), params)
-    return definition, arm, Origin(file=file.name)
+        if study is not None and content.get("study") == study.name:
+            origin = _found_by(study, content.get("number"), arm, file) or origin
+    else:
+        if method is not None:
+            definition = definition.with_method(str(method))
+        (arm,) = arms(definition, (), params)
+    if name.endswith(".toml") and origin.study is None:
+        study = None
+    return _Chosen(definition, arm, origin, study)
 
 
-def _origin(
-    file: Path, content: Mapping[str, Any], arm: "Arm", study: str, storage: str
-) -> "Origin":
-    """The trial that a file says its configuration is of, if the study that is applied knows of it.
+def _found_by(study: "Study", number: object, arm: "Arm", file: Path) -> "Origin | None":
+    """The trial that a file says its configuration is of; None if it names none.
 
     Raises:
-        InputError: it knows better.
+        InputError: the trial has another configuration.
     """
-    from pareto import storages
     from pareto.application import Origin
-    from pareto.arms import arm_of_trial
-    from pareto.ledger import study_kinds
-    from pareto.study import open_study
+    from pareto.arms import found_in
 
-    number = content.get("number")
-    if content.get("study") != study or not isinstance(number, int) or not storages.exists(storage):
-        return Origin(file=file.name)
-    if study_kinds(storages.connect(storage, writable=False)).get(study) != "search":
-        return Origin(file=file.name)
-    found, _ = arm_of_trial(f"{study}:{number}", storage)
+    if not isinstance(number, int):
+        return None
+    found, _ = found_in(study, number)
     names = found.config.keys() | arm.config.keys()
     differing = sorted(k for k in names if found.config.get(k) != arm.config.get(k))
     if found.method != arm.method or differing:
         raise InputError(
-            f"{file} is not what trial {number} of {study!r} is:"
+            f"{file} is not what trial {number} of {study.name!r} is:"
             f" {', '.join(differing) or 'the method'} differ",
             "write it anew with `pick --format json`, or leave out its `number` if it is of your"
             " own making",
         )
-    return Origin(study, number, open_study(study, storage).validation(number))
+    return Origin(study.name, number, study.validation(number))
 
 
 def _read_params(file: Path) -> tuple[Mapping[str, Any], bool]:

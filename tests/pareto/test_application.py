@@ -233,32 +233,32 @@ def test_where_the_configuration_comes_from_is_part_of_the_evidence(user: User) 
     assert "`study.validation` has" in "".join(evidence["meaning"]["does_not_show"])
 
 
-CHANGED = "was found on other data, or with another model"
+CHANGED = "The study was made on other data, or with another model"
 
 
 @pytest.mark.parametrize("name", ["data.sha256", "model.sha256", "original.sha256"])
 def test_files_that_are_not_the_studys_are_refused(user: User, name: str) -> None:
-    searched = {**Material.load(user.definition).identity(), name: "0" * 64}
+    identity = {**Material.load(user.definition).identity(), name: "0" * 64}
     with pytest.raises(InputError, match=f"was made with other files: {name} differ"):
-        user.apply("refused", [1], searched=searched)
+        user.apply("refused", [1], study_identity=identity)
     assert not (user.folder / "refused").exists()
 
 
 def test_on_other_data_whose_model_is_named_it_is_told(user: User) -> None:
-    searched: dict[str, Any] = {**Material.load(user.definition).identity(), "data.sha256": "0"}
+    identity: dict[str, Any] = {**Material.load(user.definition).identity(), "data.sha256": "0"}
     said: list[str] = []
     weights = Path(str(user.definition.original))
     options: dict[str, Any] = {"original": weights, "announce": said.append}
-    evidence = user.apply("other", [1], searched=searched, **options)
+    evidence = user.apply("other", [1], study_identity=identity, **options)
     assert any("other files: data.sha256 differ" in line for line in said)
     assert CHANGED in "".join(evidence["meaning"]["does_not_show"])
 
 
 def test_the_studys_own_files_and_another_model_are_nothing_to_tell(user: User) -> None:
-    searched = Material.load(user.definition).identity()
-    same = user.apply("same", [1], searched=searched)
+    identity = Material.load(user.definition).identity()
+    same = user.apply("same", [1], study_identity=identity)
     weights = user.weights("same")
-    other = user.apply("next", [2], searched=searched, original=weights)
+    other = user.apply("next", [2], study_identity=identity, original=weights)
     for evidence in (same, other):
         assert CHANGED not in "".join(evidence["meaning"]["does_not_show"])
 

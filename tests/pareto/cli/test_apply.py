@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import pareto
+from pareto import storages
+from pareto.ledger import Ledger
 from studies.defaults import WORKSPACE
 from tests.pareto.cli.conftest import Invoke
 from tests.pareto.program import run
@@ -363,6 +365,24 @@ def test_images_that_are_not_those_of_the_study_are_refused(own: Walk, invoke: I
     ending.assert_is_users_mistake()
     assert "was made with other files: data.sha256 differ" in ending.err
     assert not (own.folder / "unlearned-request").exists()
+
+
+@pytest.mark.parametrize("way", [("--trial", "0"), ("--params", "ft.toml")], ids=" ".join)
+def test_a_studys_model_is_not_made_anew_of_other_images(
+    way: tuple[str, str], own: Walk, invoke: Invoke
+) -> None:
+    (own.folder / "ft.toml").write_text('method = "ft"\n[params]\n')
+    storage = storages.connect(f"sqlite:///{own.folder / STORAGE}", writable=True)
+    ledger = Ledger(storage, "grey")
+    ledger.set_note("identity", {**ledger.note("identity"), "data.sha256": "another"})
+    words = ("--study", "grey", *way, "--forget", "request.csv", *CPU)
+    ending = invoke(own.folder, "apply", *words)
+    ending.assert_is_users_mistake()
+    assert "was made with other files: data.sha256 differ" in ending.err
+    named = invoke(own.folder, "apply", *words, "--original", "theirs.pt")
+    assert named.code == 0
+    told = evidence_in(own.folder / "unlearned-request")["meaning"]["does_not_show"]
+    assert any("The study was made on other data" in line for line in told)
 
 
 def test_images_may_be_named_by_their_files(own: Walk, invoke: Invoke) -> None:
