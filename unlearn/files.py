@@ -1,8 +1,8 @@
 """Files: written so that they are there whole or not at all; what is wrong with one, in words."""
 
-import os
 from contextlib import suppress
 from pathlib import Path
+from uuid import uuid4
 
 from unlearn.errors import InputError
 
@@ -13,7 +13,7 @@ def write_at_once(file: Path, content: bytes) -> None:
     Raises:
         InputError: the file cannot be written; an older one is as it was.
     """
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    draft = file.with_name(f".{file.name}.{uuid4().hex}")
     try:
         draft.write_bytes(content)
         draft.replace(file)

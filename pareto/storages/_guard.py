@@ -54,6 +54,8 @@ class _Watch:
             while True:
                 try:
                     result = method(*arguments, **named)
+                except StorageError:
+                    raise  # of another of these methods, which has waited already
                 except Exception as error:
                     reason = trouble_with_place(error)
                     if reason is None:
