@@ -11,13 +11,13 @@ from optuna.storages import InMemoryStorage
 
 import studies
 from benchmarks._command import Settings
-from pareto import groundwork
 from pareto.engines import SerialEngine
-from pareto.groundwork import Groundwork
 from pareto.ledger import Ledger
-from pareto.material import Material
-from pareto.outcome import Ticket
-from pareto.space import distributions
+from pareto.preparation import groundwork
+from pareto.preparation.groundwork import Groundwork
+from pareto.preparation.material import Material
+from pareto.sampling.space import distributions
+from pareto.trials.outcome import Ticket
 from studies import Definition
 
 

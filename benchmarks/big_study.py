@@ -43,12 +43,12 @@ from pareto import storages
 from pareto.front import DIRECTIONS, non_dominated
 from pareto.leases import Driver
 from pareto.ledger import Ledger
-from pareto.outcome import Outcome, Ticket
-from pareto.plans import BudgetPlan
-from pareto.progress import search_progress
-from pareto.samplers import StudySampler
-from pareto.space import at_fraction, distributions
-from pareto.trial_feed import TrialFeed
+from pareto.sampling.samplers import StudySampler
+from pareto.sampling.space import at_fraction, distributions
+from pareto.trials.feed import TrialFeed
+from pareto.trials.outcome import Outcome, Ticket
+from pareto.trials.plans import BudgetPlan
+from pareto.trials.progress import search_progress
 from tests.pareto.program import PROGRAM
 from unlearn.seeds import derive_seed
 

@@ -23,9 +23,9 @@ from benchmarks._command import Settings, main
 from benchmarks._report import Row
 from benchmarks._studies import Case, draw_tickets, of_images, prepare
 from objectives.runtime import UnitTimes
-from pareto.calibration import calibrate
-from pareto.devices import choose_devices, use_one_thread
-from pareto.preparation import Prepared
+from pareto.engines.devices import choose_devices, use_one_thread
+from pareto.preparation.calibration import calibrate
+from pareto.preparation.prepared import Prepared
 from unlearn.stopwatch import Phase, Stopwatch, Work
 
 ROUNDS = 5

@@ -18,12 +18,12 @@ import studies
 from benchmarks._command import Settings, add_json_argument, run
 from benchmarks._report import Row
 from benchmarks.stand_in import RETRAINING, unlearn
-from pareto import samplers
 from pareto.front import DIRECTIONS
 from pareto.indicators import hypervolume_share
-from pareto.outcome import Ticket
-from pareto.samplers import StudySampler
-from pareto.space import distributions
+from pareto.sampling import samplers
+from pareto.sampling.samplers import StudySampler
+from pareto.sampling.space import distributions
+from pareto.trials.outcome import Ticket
 from unlearn.seeds import derive_seed
 
 ALL = "all trials"

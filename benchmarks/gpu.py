@@ -24,7 +24,7 @@ from benchmarks._report import Row
 from benchmarks.main_job import complete_trials
 from benchmarks.preparation import step_rows
 from benchmarks.trial import spent
-from pareto.devices import choose_devices, use_one_thread
+from pareto.engines.devices import choose_devices, use_one_thread
 from unlearn import training
 from unlearn.datasets import Samples
 from unlearn.models import ModelFactory

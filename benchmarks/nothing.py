@@ -6,7 +6,7 @@ from functools import partial
 
 import torch
 
-from pareto.outcome import Failure, Outcome, Ticket
+from pareto.trials.outcome import Failure, Outcome, Ticket
 
 
 def do_nothing(seconds: float, ticket: Ticket) -> Outcome | Failure:

@@ -26,10 +26,10 @@ from pareto.engines import Engine
 from pareto.engines.settings import EngineSettings
 from pareto.front import DIRECTIONS
 from pareto.ledger import Ledger
-from pareto.plans import BudgetPlan
-from pareto.samplers import StudySampler
-from pareto.space import distributions
-from pareto.trial_feed import TrialFeed
+from pareto.sampling.samplers import StudySampler
+from pareto.sampling.space import distributions
+from pareto.trials.feed import TrialFeed
+from pareto.trials.plans import BudgetPlan
 from studies import Definition, load
 from tests.pareto.servers import KINDS, running
 

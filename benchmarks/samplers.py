@@ -31,20 +31,20 @@ import studies
 from benchmarks._command import Settings, add_json_argument, run
 from benchmarks._report import Row
 from benchmarks._studies import prepare
-from pareto import samplers
-from pareto.aim import Aim
-from pareto.choice import NothingSatisfies, choose
-from pareto.devices import choose_devices
+from pareto.choice.pick import NothingSatisfies, choose
+from pareto.choice.requirements import parse_all
+from pareto.engines.devices import choose_devices
 from pareto.front import DIRECTIONS
-from pareto.groundwork import Groundwork
 from pareto.indicators import hypervolume_share
 from pareto.ledger import Trial
-from pareto.outcome import Failure, Outcome, Ticket
-from pareto.requirements import parse_all
-from pareto.samplers import SAMPLERS, UNTEACHABLE, StudySampler
-from pareto.space import distributions
+from pareto.preparation.groundwork import Groundwork
+from pareto.sampling import samplers
+from pareto.sampling.aim import Aim
+from pareto.sampling.samplers import SAMPLERS, UNTEACHABLE, StudySampler
+from pareto.sampling.space import distributions
 from pareto.study import CONSTANTS, constants
-from pareto.trial import FIGURES, make_runner
+from pareto.trials.outcome import Failure, Outcome, Ticket
+from pareto.trials.runner import TRIAL_FIGURES, make_runner
 from unlearn.seeds import derive_seed
 
 STUDIES = ("digits", "digits-class")
@@ -53,7 +53,9 @@ TEACHABLE = tuple(name for name in CONTESTANTS if name not in UNTEACHABLE)
 CHECKPOINTS = (50, 100, 200)
 """After how many trials it is looked at what was found."""
 
-REQUIREMENTS = parse_all(["frm >= 0.7 * ceiling", "rte <= 0.5 * retrain_rte"], FIGURES | CONSTANTS)
+REQUIREMENTS = parse_all(
+    ["frm >= 0.7 * ceiling", "rte <= 0.5 * retrain_rte"], TRIAL_FIGURES | CONSTANTS
+)
 """What a user asks of a trial who prefers test accuracy."""
 
 REPEATS = 10

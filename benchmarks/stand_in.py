@@ -11,7 +11,7 @@ from random import Random
 from statistics import NormalDist
 from typing import Any
 
-from pareto.outcome import Outcome, Ticket
+from pareto.trials.outcome import Outcome, Ticket
 
 STEPS = 398
 """Test accuracy is a multiple of one in so many samples."""
@@ -28,7 +28,7 @@ PHASES = ("prune", "score", "select", "noise", "train", "distil", "finetune")
 
 
 def unlearn(ticket: Ticket) -> Outcome:
-    """The outcome of a trial, as `pareto.trial` would record it."""
+    """The outcome of a trial, as `pareto.trials.runner` would record it."""
     params, luck = ticket.params, Random(ticket.seed)
     forget = _kept(params["forget_z1"], params["forget_z2"])
     retain = _kept(params["retain_z1"], params["retain_z2"])

@@ -27,10 +27,10 @@ from benchmarks import textbook
 from benchmarks._command import Settings, main
 from benchmarks._report import Row
 from benchmarks._studies import Case, draw_tickets, of_images, prepare
-from pareto.devices import choose_devices
-from pareto.outcome import Failure, Outcome, Ticket
-from pareto.preparation import Prepared
-from pareto.trial import make_runner
+from pareto.engines.devices import choose_devices
+from pareto.preparation.prepared import Prepared
+from pareto.trials.outcome import Failure, Outcome, Ticket
+from pareto.trials.runner import make_runner
 from unlearn.datasets import Samples
 
 T = TypeVar("T")

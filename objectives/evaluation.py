@@ -25,7 +25,7 @@ class EvaluationSets:
 
     Attributes:
         forget, retain: D_f and D_r.
-        test: one half of the test data.
+        test: the test data to score on.
         members, nonmembers: positions in `retain` and `test` that the attack is fitted on.
         forgotten_class: the class of a class-wise request, else None.
         of_retained_class: by test sample, whether D_r holds its class.
@@ -60,7 +60,8 @@ class EvaluationSets:
         of_retained_class = torch.isin(test.labels, retain.labels).cpu()
         if not of_retained_class.any():
             raise InputError(
-                f"half of the test data, {len(test)} image(s), has no class but the forgotten one",
+                f"the test data to score on, {len(test)} image(s), hold no class but the forgotten"
+                " one",
                 "give more test images",
             )
         candidates = [torch.arange(len(retain)), torch.arange(len(test))]

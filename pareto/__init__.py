@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pareto.choice import NothingSatisfies
+    from pareto.choice.pick import NothingSatisfies
     from pareto.search_loop import search
     from pareto.study import Study, open_study
     from unlearn.errors import InputError
@@ -23,7 +23,7 @@ __all__ = ["InputError", "NothingSatisfies", "Study", "open_study", "search"]
 
 _HOMES = {
     "InputError": "unlearn.errors",
-    "NothingSatisfies": "pareto.choice",
+    "NothingSatisfies": "pareto.choice.pick",
     "Study": "pareto.study",
     "open_study": "pareto.study",
     "search": "pareto.search_loop",

@@ -9,8 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 import joblib
 
 from pareto import storages
-from pareto.places import Place
 from pareto.urls import shown
+from pareto.workspace.places import Place
 from unlearn.errors import UserFacingError, first_line
 
 PACKAGES = ("pareto-search", "torch", "torchvision", "optuna", "ray", "numpy")
@@ -143,7 +143,7 @@ def _ray(address: str | None) -> str:
 
         where = "a Ray started here" if address is None else f"the Ray cluster at {address}"
         total = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        machines = len(ray.nodes())  # type: ignore[no-untyped-call]
+        machines = sum(node["Alive"] for node in ray.nodes())  # type: ignore[no-untyped-call]
         return (
             f"{where} has {machines} machine(s), {total.get('CPU', 0):g} CPUs and"
             f" {total.get('GPU', 0):g} GPUs; room for {engine.workers} trials at a time"

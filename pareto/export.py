@@ -13,8 +13,8 @@ from pareto.study import Study
 from unlearn.errors import InputError
 
 if TYPE_CHECKING:  # they bring torch along, which reading a study does not need
-    from pareto.comparison import Comparison
-    from pareto.sweep import Sweep
+    from pareto.experiments.comparison import Comparison
+    from pareto.experiments.sweep import Sweep
 
 
 def results_folder(name: str) -> Path:

@@ -36,8 +36,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from pareto.front import DIRECTIONS
 from pareto.leases import Driver, LeaseWatch
-from pareto.outcome import Failure, Outcome, Ticket
-from pareto.samplers import StudySampler
+from pareto.sampling.samplers import StudySampler
+from pareto.trials.outcome import Failure, Outcome, Ticket
 from unlearn.errors import InputError
 from unlearn.seeds import derive_seed
 
@@ -48,8 +48,8 @@ LOOK_SECONDS = 0.1
 """How long a look at all trials lasts, where a change of somebody else's may be missing."""
 
 DECISION_SECONDS, DECISION_TIMES = 0.1, 5
-"""How long others may take to see that something is not decided and to write it: so many seconds,
-or so many times as long as it took here."""
+"""How long `decide` waits after writing, for drivers that looked at the same moment: at least this
+many seconds, and this many times what the writing took here."""
 
 StudyKind = Literal["search", "comparison", "sweep"]
 State = Literal["complete", "failed", "running", "waiting"]

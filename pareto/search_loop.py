@@ -4,25 +4,28 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from pareto import groundwork, storages
-from pareto.aim import Aim
+from pareto import storages
+from pareto.choice.requirements import Requirement, parse_all
 from pareto.commands import study_command
+from pareto.defaults import ENGINE, MAX_FAILURES, WORKSPACE, EngineName
 from pareto.definitions import find_definition
 from pareto.engines import Announce
+from pareto.engines.local import end_if_imported_by_worker
 from pareto.engines.settings import EngineSettings
 from pareto.ledger import Ledger
-from pareto.material import Material
-from pareto.places import Place
-from pareto.plans import BudgetPlan
-from pareto.progress import Progress, search_progress
-from pareto.requirements import Requirement, parse_all
-from pareto.samplers import UNTEACHABLE, StudySampler
-from pareto.space import distributions
+from pareto.preparation import groundwork
+from pareto.preparation.material import Material
+from pareto.sampling.aim import Aim
+from pareto.sampling.samplers import UNTEACHABLE, StudySampler
+from pareto.sampling.space import distributions
 from pareto.study import CONSTANTS, Study, constants, open_study
-from pareto.trial import FIGURES, make_runner
-from pareto.trial_feed import TrialFeed
+from pareto.trials.feed import TrialFeed
+from pareto.trials.plans import BudgetPlan
+from pareto.trials.progress import Progress, search_progress
+from pareto.trials.runner import TRIAL_FIGURES, make_runner
+from pareto.workspace.places import Place
 from studies import Definition
-from studies.defaults import ENGINE, MAX_FAILURES, WORKSPACE, EngineName, SamplerName
+from studies.names import SamplerName
 from unlearn.errors import InputError
 
 
@@ -32,7 +35,7 @@ def aims(require: Sequence[str], sampler: SamplerName) -> list[Requirement]:
     Raises:
         InputError: one is wrong, speaks of what not every trial has, or the sampler learns nothing.
     """
-    requirements = parse_all(require, FIGURES | CONSTANTS)
+    requirements = parse_all(require, TRIAL_FIGURES | CONSTANTS)
     if requirements and sampler in UNTEACHABLE:
         raise InputError(
             f"the sampler {sampler!r} learns from no trial, and can aim at nothing",
@@ -80,6 +83,7 @@ def search(
         OnlyFailures: `max_failures` trials failed one after the other.
         KeyboardInterrupt: stopped, at the user's second request or before the first trial.
     """
+    end_if_imported_by_worker()
     if budget < 1:
         raise InputError(f"a budget of {budget} trials asks for nothing", "use 1 or more")
     if not isinstance(definition, Definition):

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pareto import storages
-from pareto.choice import Pick, choose
+from pareto.choice.pick import Pick, choose
+from pareto.choice.requirements import parse_all
 from pareto.commands import study_command
 from pareto.front import DIRECTIONS, extremes, hypervolume, knee, non_dominated
 from pareto.indicators import hypervolume_share
 from pareto.ledger import Ledger, StudyKind, Trial, study_kinds
-from pareto.requirements import parse_all
 from pareto.urls import shown
 from unlearn.errors import InputError
 
@@ -71,7 +71,7 @@ class Study:
         return self._note("calibrated_on")
 
     def validation(self, number: int) -> Mapping[str, Any] | None:
-        """What came of running a trial again, if that was done; see `pareto.validation`."""
+        """What came of running a trial again, if that was done; see `pareto.choice.validation`."""
         note: Mapping[str, Any] | None = self._ledger.note(f"validation-{number}")
         return note
 
@@ -147,7 +147,7 @@ class Study:
         return constants(self.original, self.reference)
 
     def pick(self, require: Sequence[str] = (), prefer: str = "knee") -> Pick:
-        """Choose one trial; see `pareto.choice.choose`.
+        """Choose one trial; see `pareto.choice.pick.choose`.
 
         Raises:
             InputError: a requirement is wrong, or no trial is complete.

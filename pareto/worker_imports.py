@@ -8,6 +8,6 @@ import gc
 from pareto.garbage import nothing_collected
 
 with nothing_collected():
-    import pareto.trial  # noqa: F401
+    import pareto.trials.runner  # noqa: F401
 
 gc.freeze()  # workers need not look through it either, and share its memory

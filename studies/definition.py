@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from objectives.membership import ATTACKS
 from objectives.reference import MIN_RETRAININGS
-from studies.defaults import SAMPLER, SamplerName
 from studies.mistakes import describe_error
+from studies.names import DEFAULT_SAMPLER, SamplerName
 from unlearn.errors import InputError
 from unlearn.methods import METHODS, Choice, FloatRange, IntRange, Method, Range
 from unlearn.precision import Precision
@@ -161,7 +161,7 @@ class Definition(_Strict):
     space: dict[str, RangeSection] = Field(default_factory=dict)
     first_trials: tuple[dict[str, Any], ...] = Field(default=(), strict=False)
     objectives: ObjectivesSection = Field(default_factory=ObjectivesSection)
-    sampler: SamplerName = SAMPLER
+    sampler: SamplerName = DEFAULT_SAMPLER
 
     @model_validator(mode="after")
     def _consistent(self) -> "Definition":
@@ -184,7 +184,7 @@ class Definition(_Strict):
             raise ValueError("space leaves nothing to search")
         self._check_ends(ranges)
         self._check_first_trials(ranges)
-        if "delta" in fields and self.longest_delta() > self.recipe.epochs:
+        if self.longest_delta() > self.recipe.epochs:
             raise ValueError(
                 f"delta goes up to {self.longest_delta()}, beyond"
                 f" recipe.epochs ({self.recipe.epochs}), which the proxy's schedule is made for;"
@@ -224,9 +224,11 @@ class Definition(_Strict):
 
     def longest_delta(self) -> int:
         """The most epochs that a proxy may be trained for; 0 for a method without proxies."""
+        if not self.unlearning.takes_precomputed:
+            return 0
         if "delta" in self.ranges:
             return int(max(_ends(self.ranges["delta"])))
-        return int(getattr(self.config({}), "delta", 0))
+        return int(self.config({}).delta)
 
     @property
     def fixed(self) -> dict[str, Any]:
@@ -244,7 +246,7 @@ class Definition(_Strict):
         chosen: dict[str, Range] = {}
         for key, field in self.unlearning.config.__dataclass_fields__.items():
             if key in self.space:
-                chosen[key] = _range(self.space[key], whole=field.type in (int, "int"), key=key)
+                chosen[key] = _range(self.space[key], whole=field.type is int, key=key)
             elif key in self.unlearning.space and key not in self.fixed:
                 chosen[key] = self._by_itself(key)
         return chosen

@@ -19,7 +19,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from unlearn.errors import InputError
-from unlearn.files import write_at_once
+from unlearn.files import read_bytes, write_at_once
 from unlearn.models import ModelFactory, Normalisation
 from unlearn.problem import StateDict
 
@@ -53,10 +53,7 @@ def load_checkpoint(file: Path) -> Checkpoint:
     Raises:
         InputError: there is no such file, it is damaged, or it holds something else.
     """
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read {file}: {error.strerror}", "check the path") from None
+    content = read_bytes(file)
     if file.suffix == ".safetensors":
         return _from_safetensors(file, content)
     return Checkpoint(file, _from_torch(file, content))

@@ -1,6 +1,7 @@
 """Files: written so that they are there whole or not at all; what is wrong with one, in words."""
 
 from contextlib import suppress
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from uuid import uuid4
 
@@ -26,6 +27,18 @@ def write_at_once(file: Path, content: bytes) -> None:
             draft.unlink()
 
 
+def read_bytes(file: Path) -> bytes:
+    """What a file holds.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror}", "check the path") from None
+
+
 def read_text(file: Path) -> str:
     """A file of UTF-8 text, with or without the mark that editors on Windows put in front.
 
@@ -33,8 +46,6 @@ def read_text(file: Path) -> str:
         InputError: it cannot be read, or is no such text.
     """
     try:
-        return file.read_text("utf-8-sig")
-    except OSError as error:
-        raise InputError(f"cannot read {file}: {error.strerror}", "check the path") from None
+        return TextIOWrapper(BytesIO(read_bytes(file)), "utf-8-sig").read()
     except UnicodeDecodeError:
         raise InputError(f"cannot read {file}: it is not UTF-8 text", "save it as UTF-8") from None

@@ -1,9 +1,10 @@
 """Forget requests: which training samples have to go (D_f), and which stay (D_r)."""
 
 import csv
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from io import StringIO
+from io import BytesIO, StringIO
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ import torch
 from torch import Tensor
 
 from unlearn.datasets import Dataset
-from unlearn.errors import InputError, first_line
+from unlearn.errors import InputError
+from unlearn.files import read_bytes, read_text
 from unlearn.seeds import generator
 
 LARGEST = int(np.iinfo(np.int64).max)
@@ -61,6 +63,15 @@ class Partition:
     forget: Tensor
     retain: Tensor
     forgotten_class: int | None
+
+    @property
+    def fingerprint(self) -> str:
+        """A SHA-256 over the positions."""
+        digest = hashlib.sha256()
+        for positions in (self.forget, self.retain):
+            digest.update(repr(len(positions)).encode())
+            digest.update(positions.numpy().data)
+        return digest.hexdigest()
 
 
 def resolve(
@@ -118,27 +129,16 @@ def read_indices(
         InputError: the file is missing, or something in it is no index and no known file.
     """
     positions = {name: position for position, name in enumerate(known)}
-    try:
-        if file.suffix.lower() == ".npy":
-            return _checked_array(_load_array(file), file)
-        text = file.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(f"there is no index file {file}", "check the path") from None
-    except IsADirectoryError:
-        raise InputError(f"{file} is a folder", "name an index file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{file} cannot be read: {first_line(error)}", "give text, CSV or .npy"
-        ) from None
+    if file.suffix.lower() == ".npy":
+        return _checked_array(_load_array(file), file)
     parse = _parse_csv if file.suffix.lower() == ".csv" else _parse
-    return np.array(parse(text, file, positions), np.int64)
+    return np.array(parse(read_text(file), file, positions), np.int64)
 
 
 def _load_array(file: Path) -> object:
+    content = BytesIO(read_bytes(file))
     try:
-        return np.load(file, allow_pickle=False)
-    except OSError:
-        raise
+        return np.load(content, allow_pickle=False)
     except Exception:  # bytes that are no array break NumPy's reader in many ways
         raise InputError(
             f"{file} is no array of NumPy's, or one of objects",

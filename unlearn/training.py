@@ -26,7 +26,7 @@ EVALUATION_PIXELS = 2**22
 """At most in a batch, for the memory's sake: VGG-16 keeps 0.5 kB of answers for each."""
 
 WORTH_RECORDING = 20
-"""So many steps have to come of it that recording one as a CUDA graph pays."""
+"""From this many steps on, recording one as a CUDA graph pays."""
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(logits B×C, labels B, positions B in the training samples) -> scalar loss."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 from click.core import ParameterSource
 
-from pareto.cli.options import (
+from pareto.cli._options import (
     data_dir_option,
     device_option,
     prefer_option,
@@ -18,15 +18,15 @@ from pareto.cli.options import (
     storage_option,
     workspace_option,
 )
+from pareto.cli._policy import stated
 from pareto.cli.pick import NOTHING_SATISFIES, explain
-from pareto.cli.policy import stated
 from pareto.garbage import nothing_collected
 from unlearn.errors import InputError
 from unlearn.files import read_text
 
 if TYPE_CHECKING:
-    from pareto.application import Origin
-    from pareto.arms import Arm
+    from pareto.application.record import Origin
+    from pareto.experiments.arms import Arm
     from pareto.study import Study
     from studies import Definition
 
@@ -108,11 +108,11 @@ def apply(
     what was asked, what was done, what it cost, and what that does and does not show.
     """
     with nothing_collected():
-        from pareto.application import apply_request
-        from pareto.choice import NothingSatisfies
-        from pareto.cli.output import print_json
-        from pareto.cli.progress import ProgressDisplay
-        from pareto.devices import choose_devices
+        from pareto.application.apply import apply_request
+        from pareto.choice.pick import NothingSatisfies
+        from pareto.cli._output import print_json
+        from pareto.cli._progress import ProgressDisplay
+        from pareto.engines.devices import choose_devices
         from pareto.study import open_study
 
     ways = [trial is not None, params is not None, bool(require or policy)]
@@ -175,8 +175,8 @@ class _Chosen(NamedTuple):
 def _from_study(
     name: str | None, storage: str, number: int | None, conditions: list[str], prefer: str
 ) -> _Chosen:
-    from pareto.application import Origin
-    from pareto.arms import found_in
+    from pareto.application.record import Origin
+    from pareto.experiments.arms import found_in
     from pareto.study import open_study
 
     study = open_study(name, storage)
@@ -187,11 +187,11 @@ def _from_study(
 
 
 def _from_file(file: Path, name: str | None, storage: str) -> _Chosen:
-    from pareto.application import Origin
-    from pareto.arms import whole_arm
+    from pareto.application.record import Origin
     from pareto.definitions import find_definition
+    from pareto.experiments.arms import whole_arm
+    from pareto.experiments.sweep import arms
     from pareto.study import find_study, open_study
-    from pareto.sweep import arms
 
     name = name or open_study(None, storage).name
     definition = find_definition(name, storage)
@@ -218,8 +218,8 @@ def _found_by(study: "Study", number: object, arm: "Arm", file: Path) -> "Origin
     Raises:
         InputError: the trial has another configuration.
     """
-    from pareto.application import Origin
-    from pareto.arms import found_in
+    from pareto.application.record import Origin
+    from pareto.experiments.arms import found_in
 
     if not isinstance(number, int):
         return None
@@ -250,14 +250,14 @@ def _read_params(file: Path) -> tuple[Mapping[str, Any], bool]:
 
 
 def _print(evidence: Mapping[str, Any], folder: Path) -> None:
-    from pareto.cli.output import (
+    from pareto.application.evidence import EVIDENCE, WEIGHTS
+    from pareto.cli._output import (
         add_figure_columns,
         figure_cells,
         plain_table,
         result_console,
         validated_line,
     )
-    from pareto.evidence import EVIDENCE, WEIGHTS
 
     asked, cost = evidence["asked"], evidence["cost"]["seconds"]
     table = plain_table(f"{asked['forgotten']} of {asked['training_samples']} samples forgotten")
@@ -267,7 +267,7 @@ def _print(evidence: Mapping[str, Any], folder: Path) -> None:
     table.add_row("after", *figure_cells({**evidence["figures"]["after"], "rte": cost}))
     result_console.print(table)
     origin = evidence["study"]
-    if origin["validation"] is not None and origin["file"] is None:  # or else anybody says so
+    if origin["validation"] is not None:
         line = f"Trial {origin['trial']} in its study. {validated_line(origin['validation'])}"
         result_console.print(line, soft_wrap=True)
     for title, lines in evidence["meaning"].items():

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pareto.cli.experiments import end, experiment_options, find_problem, perform
+from pareto.cli._experiments import end, experiment_options, find_problem, perform
+from pareto.defaults import CONTESTANTS
 from pareto.garbage import nothing_collected
-from studies.defaults import CONTESTANTS
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from pareto.comparison import Comparison, Row
+    from pareto.experiments.comparison import Comparison, Row
 
 
 @click.command(
@@ -61,14 +61,15 @@ def compare(
     storages.exists(storage)  # a wrong URL is said at once, before torch is loaded
 
     with nothing_collected():
-        from pareto.arms import arm_of_method, arm_of_trial
-        from pareto.cli.output import print_csv, print_json, result_console
-        from pareto.cli.progress import ProgressDisplay
-        from pareto.comparison import (
+        from pareto.cli._output import print_csv, print_json, result_console
+        from pareto.cli._progress import ProgressDisplay
+        from pareto.experiments.arms import arm_of_method, arm_of_trial
+        from pareto.experiments.comparison import (
             comparison_summary,
             refuse_chosen_by_report,
             tabulate,
         )
+        from pareto.experiments.experiment import experiment_name
         from pareto.export import results_folder, write_comparison
 
     definition = find_problem(study, storage, seed, data_dir)
@@ -79,7 +80,7 @@ def compare(
         refuse_chosen_by_report(definition, searched, text)
         arms.append(arm)
     display = ProgressDisplay(quiet)
-    folder = results_folder(f"{definition.name}-compare")
+    folder = results_folder(experiment_name(definition, "comparison"))
     results = perform(definition, "comparison", arms, display, storage=storage, **flags)
     if results.repeats:
         comparison = tabulate(labels, results)
@@ -99,14 +100,14 @@ def compare(
 
 def _table(comparison: "Comparison") -> "Table":
     """With the gaps to the retrained models, where they find room."""
-    from pareto.cli.output import fits
+    from pareto.cli._output import fits
 
     table = _table_of(comparison, with_gaps=True)
     return table if fits(table) else _table_of(comparison, with_gaps=False)
 
 
 def _table_of(comparison: "Comparison", with_gaps: bool) -> "Table":
-    from pareto.cli.output import mean_cell, plain_table
+    from pareto.cli._output import mean_cell, plain_table
 
     repeats = comparison.retrained.repeats
     table = plain_table(f"{comparison.name}: mean ± standard deviation of {repeats} repeat(s)")
@@ -132,7 +133,7 @@ def _table_of(comparison: "Comparison", with_gaps: bool) -> "Table":
 
 
 def _percent(row: "Row", name: str, with_gap: bool) -> str:
-    from pareto.cli.output import mean_cell
+    from pareto.cli._output import mean_cell
 
     gap = f" ({row.gap[name]:+.2f})" if with_gap and name in row.gap else ""
     return mean_cell(row.mean, row.sd, name, ".2f") + gap

@@ -2,7 +2,7 @@
 
 import click
 
-from pareto.cli.options import ray_address_option, storage_option, workspace_option
+from pareto.cli._options import ray_address_option, storage_option, workspace_option
 
 
 @click.command(
@@ -22,7 +22,7 @@ def doctor(storage: str, workspace: str, ray_address: str | None) -> int:
     """
     from rich.text import Text
 
-    from pareto.cli.output import result_console
+    from pareto.cli._output import result_console
     from pareto.doctor import examine
 
     healthy = True

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from pareto.cli.options import format_option, storage_option
+from pareto.cli._options import format_option, storage_option
 
 
 @click.command("list", epilog="Example: pareto-search list --storage sqlite:///pareto-search.db")
@@ -14,7 +14,7 @@ from pareto.cli.options import format_option, storage_option
 def list_studies(storage: str, form: str) -> None:
     """List the studies in a storage: searches, comparisons and sweeps."""
     from pareto import storages
-    from pareto.cli.output import plain_table, print_csv, print_json, result_console
+    from pareto.cli._output import plain_table, print_csv, print_json, result_console
     from pareto.ledger import Ledger, study_kinds
     from pareto.study import Study
     from pareto.urls import shown

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pareto.cli.options import (
+from pareto.cli._options import (
     format_option,
     persisted_study_option,
     prefer_option,
     requirement_options,
     storage_option,
 )
-from pareto.cli.policy import stated
+from pareto.cli._policy import stated
 from pareto.commands import study_command
 
 if TYPE_CHECKING:
-    from pareto.choice import Judgement, NothingSatisfies, Pick
+    from pareto.choice.pick import Judgement, NothingSatisfies, Pick
     from pareto.study import Study
 
 NOTHING_SATISFIES = 3
@@ -54,7 +54,7 @@ def pick(
     form: str,
 ) -> int:
     """Pick the point that satisfies your requirements. Exit code 3 if there is none."""
-    from pareto.choice import NothingSatisfies
+    from pareto.choice.pick import NothingSatisfies
     from pareto.study import open_study
 
     conditions = stated(require, policy)
@@ -69,7 +69,7 @@ def pick(
 
 
 def _print(study: "Study", chosen: "Pick", form: str) -> None:
-    from pareto.cli.output import print_csv, print_json, result_console, validated_line
+    from pareto.cli._output import print_csv, print_json, result_console, validated_line
     from pareto.records import trial_row, trial_summary
 
     if form == "json":

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from pareto.cli.options import (
+from pareto.cli._options import (
     data_dir_option,
     definition_option,
     engine_options,
@@ -17,11 +17,11 @@ from pareto.cli.options import (
     storage_option,
     workspace_option,
 )
-from pareto.cli.policy import stated
+from pareto.cli._policy import stated
 from pareto.commands import study_command
+from pareto.defaults import BUDGET, EngineName
 from pareto.garbage import nothing_collected
-from studies import defaults
-from studies.defaults import EngineName
+from studies.names import DEFAULT_SAMPLER, METHOD_NAMES, SAMPLER_NAMES
 
 
 @click.command(
@@ -39,13 +39,13 @@ Examples:
 @click.option(
     "--budget",
     type=click.IntRange(min=1),
-    default=defaults.BUDGET,
+    default=BUDGET,
     show_default=True,
     help="Complete trials in total, over the study's life.",
 )
 @click.option(
     "--method",
-    type=click.Choice(defaults.METHOD_NAMES),
+    type=click.Choice(METHOD_NAMES),
     help="Search another method on the same problem, as the study NAME-METHOD.",
 )
 @data_dir_option
@@ -54,8 +54,8 @@ Examples:
 @engine_options
 @click.option(
     "--sampler",
-    type=click.Choice(defaults.SAMPLER_NAMES),
-    help=f"How parameters are proposed [default: the definition's, or {defaults.SAMPLER}].",
+    type=click.Choice(SAMPLER_NAMES),
+    help=f"How parameters are proposed [default: the definition's, or {DEFAULT_SAMPLER}].",
 )
 @requirement_options
 @seed_option
@@ -90,7 +90,7 @@ def search(
     storages.exists(storage)  # a wrong URL is said at once, before torch is loaded
 
     with nothing_collected():
-        from pareto.cli.progress import ProgressDisplay
+        from pareto.cli._progress import ProgressDisplay
         from pareto.cli.show import print_study
         from pareto.definitions import find_definition
         from pareto.export import results_folder, write_reports

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pareto.cli.options import format_option, persisted_study_option, storage_option
+from pareto.cli._options import format_option, persisted_study_option, storage_option
 
 if TYPE_CHECKING:
     from pareto.study import Study
@@ -44,8 +44,8 @@ def show(study: str | None, against: str | None, storage: str, form: str) -> Non
 
 
 def _show_against(study: "Study", other: "Study", form: str) -> None:
-    from pareto.cli.head_to_head import print_head_to_head
-    from pareto.cli.output import message_console
+    from pareto.cli._head_to_head import print_head_to_head
+    from pareto.cli._output import message_console
     from pareto.export import results_folder, write_against
     from pareto.head_to_head import compare_fronts
 
@@ -57,7 +57,7 @@ def _show_against(study: "Study", other: "Study", form: str) -> None:
 
 def print_study(study: "Study", form: str) -> None:
     """Print a study in one of the formats."""
-    from pareto.cli.output import (
+    from pareto.cli._output import (
         front_table,
         print_csv,
         print_json,

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pareto.cli.experiments import end, experiment_options, find_problem, perform
+from pareto.cli._experiments import end, experiment_options, find_problem, perform
 from pareto.garbage import nothing_collected
-from studies.defaults import METHOD_NAMES
+from studies.names import METHOD_NAMES
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from pareto.sweep import Sweep
+    from pareto.experiments.sweep import Sweep
 
 
 @click.command(
@@ -77,11 +77,12 @@ def sweep(
     storages.exists(storage)  # a wrong URL is said at once, before torch is loaded
 
     with nothing_collected():
-        from pareto.arms import arm_of_trial
-        from pareto.cli.output import print_csv, print_json, result_console
-        from pareto.cli.progress import ProgressDisplay
+        from pareto.cli._output import print_csv, print_json, result_console
+        from pareto.cli._progress import ProgressDisplay
+        from pareto.experiments.arms import arm_of_trial
+        from pareto.experiments.experiment import experiment_name
+        from pareto.experiments.sweep import Sweep, arms, parse_setting, parse_sweep, sweep_summary
         from pareto.export import results_folder, write_sweep
-        from pareto.sweep import Sweep, arms, parse_setting, parse_sweep, sweep_summary
 
     definition = find_problem(study, storage, seed, data_dir)
     definition = definition.with_method(method or definition.method["name"])
@@ -89,7 +90,7 @@ def sweep(
     start = None if trial is None else arm_of_trial(trial, storage)[0]
     experiment = arms(definition, swept, dict(map(parse_setting, settings)), start)
     display = ProgressDisplay(quiet)
-    folder = results_folder(f"{definition.name}-sweep")
+    folder = results_folder(experiment_name(definition, "sweep"))
     results = perform(definition, "sweep", experiment, display, storage=storage, **flags)
     found = Sweep.of(swept, results)
     if results.repeats:
@@ -105,7 +106,7 @@ def sweep(
 
 
 def _table(found: "Sweep") -> "Table":
-    from pareto.cli.output import FIGURE_FORMATS, add_figure_columns, mean_cell, plain_table
+    from pareto.cli._output import FIGURE_FORMATS, add_figure_columns, mean_cell, plain_table
 
     table = plain_table(f"{found.name}: mean ± standard deviation of {found.repeats} repeat(s)")
     for levels in found.swept:
@@ -122,7 +123,7 @@ def _table(found: "Sweep") -> "Table":
 
 
 def _trend_table(found: "Sweep") -> "Table":
-    from pareto.cli.output import plain_table
+    from pareto.cli._output import plain_table
 
     table = plain_table(f"Spearman's ρ with {found.swept[0].name}")
     for levels in found.swept[1:]:

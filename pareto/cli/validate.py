@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pareto.cli.options import (
+from pareto.cli._options import (
     data_dir_option,
     device_option,
     format_option,
@@ -17,7 +17,7 @@ from pareto.cli.options import (
 from pareto.garbage import nothing_collected
 
 if TYPE_CHECKING:
-    from pareto.validation import Validation
+    from pareto.choice.validation import Validation
 
 
 @click.command(
@@ -62,9 +62,9 @@ def validate(
     opened = open_study(study, storage)  # a wrong name is said at once, before torch is loaded
 
     with nothing_collected():
-        from pareto.cli.output import print_csv, print_json
-        from pareto.cli.progress import ProgressDisplay
-        from pareto.validation import validate as run_again
+        from pareto.choice.validation import validate as run_again
+        from pareto.cli._output import print_csv, print_json
+        from pareto.cli._progress import ProgressDisplay
 
     result = run_again(
         opened,
@@ -84,7 +84,7 @@ def validate(
 
 
 def _print(result: "Validation") -> None:
-    from pareto.cli.output import add_figure_columns, figure_cells, plain_table, result_console
+    from pareto.cli._output import add_figure_columns, figure_cells, plain_table, result_console
 
     table = plain_table(f"trial {result.number}")
     table.add_column("")

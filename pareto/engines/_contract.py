@@ -5,7 +5,7 @@ from typing import Protocol, TypeVar
 
 import torch
 
-from pareto.outcome import Failure, Outcome, Ticket
+from pareto.trials.outcome import Failure, Outcome, Ticket
 
 T = TypeVar("T")
 Task = TypeVar("Task")

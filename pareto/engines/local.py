@@ -19,7 +19,7 @@ import torch
 
 from pareto.engines._contract import INTERRUPTED, Announce, Make, Result, Source, T, Task, Work
 from pareto.errors import EngineError
-from pareto.outcome import Failure
+from pareto.trials.outcome import Failure
 
 POLL_SECONDS = 0.2
 MAX_FAILED_STARTS = 3

@@ -23,7 +23,7 @@ from pareto.engines._contract import (
 )
 from pareto.engines._ray_call import carry_out
 from pareto.errors import EngineError
-from pareto.outcome import Failure, Ticket
+from pareto.trials.outcome import Failure, Ticket
 
 # isort: split
 import ray

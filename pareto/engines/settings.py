@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import torch
 
-from pareto.devices import assign_workers, choose_devices
+from pareto.defaults import ENGINE, ENGINE_NAMES, EngineName
 from pareto.engines import local
 from pareto.engines._contract import Engine
-from studies.defaults import ENGINE, ENGINE_NAMES, EngineName
+from pareto.engines.devices import assign_workers, choose_devices
 from unlearn.errors import InputError
 
 
@@ -59,7 +59,9 @@ class EngineSettings:
             )
         gpus = self.gpus_per_trial or 0.0
         if not (math.isfinite(gpus) and math.isfinite(self.cpus_per_trial or 0.0)):
-            raise InputError("no machine has so much for a trial", "use numbers, like 0.5 or 2")
+            raise InputError(
+                "--cpus-per-trial and --gpus-per-trial must be finite", "use numbers, like 0.5 or 2"
+            )
         if gpus and self.device == "cpu":
             raise InputError("--device cpu and --gpus-per-trial exclude each other", "use one")
         if gpus > 1 and gpus != int(gpus):
@@ -69,8 +71,7 @@ class EngineSettings:
             )
 
     def check(self, runtime: str) -> None:
-        """Make sure of what can be told without starting anything; a worker that has not been
-        asked for one ends here.
+        """Make sure of what can be told without starting anything.
 
         Args:
             runtime: `calibrated` or `measured`; where the stopwatch counts, no device is shared.
@@ -78,7 +79,6 @@ class EngineSettings:
         Raises:
             InputError: there is no such device, or it would be shared and must not be.
         """
-        local.end_if_imported_by_worker()
         if self.name == "local":
             self._devices(runtime)
 

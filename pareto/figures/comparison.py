@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from pareto.figures._style import FAINT, STRONG, label_decades, new_figure, save
 
 if TYPE_CHECKING:
-    from pareto.comparison import Comparison
+    from pareto.experiments.comparison import Comparison
 
 PANELS = {
     "ta": "TA, test accuracy (%)",

@@ -7,7 +7,7 @@ from pareto.figures._style import LABELS, new_figure, save
 from pareto.front import OBJECTIVES
 
 if TYPE_CHECKING:
-    from pareto.sweep import Sweep
+    from pareto.experiments.sweep import Sweep
 
 MARKERS = "os^Dvp*X"
 

@@ -33,7 +33,8 @@ CONNECT_ARGUMENTS: dict[str, dict[str, Any]] = {
         "write_timeout": SILENCE_SECONDS,
     },
 }
-CREATION_LOCK = "pareto-search creates its tables"
+CREATION_LOCK, CREATION_SECONDS = "pareto-search creates its tables", SILENCE_SECONDS - 10
+"""Who holds the lock creates them; MySQL waits for it so long."""
 
 
 class ServerBackend:
@@ -119,8 +120,14 @@ class ServerBackend:
     def _lock(self, connection: "Connection") -> None:
         import sqlalchemy
 
-        lock = {
-            "postgresql": "select pg_advisory_lock(hashtext(:name))",
-            "mysql": "select get_lock(:name, 60)",
-        }[self._database]
-        connection.execute(sqlalchemy.text(lock), {"name": CREATION_LOCK})
+        name = {"name": CREATION_LOCK}
+        if self._database == "postgresql":
+            connection.execute(sqlalchemy.text("select pg_advisory_lock(hashtext(:name))"), name)
+            return
+        lock = sqlalchemy.text("select get_lock(:name, :seconds)")
+        if connection.execute(lock, {**name, "seconds": CREATION_SECONDS}).scalar() != 1:
+            raise InputError(
+                f"another program has been creating tables in {self.shown} for"
+                f" {CREATION_SECONDS} s",
+                "see what it waits for, and run this again",
+            )

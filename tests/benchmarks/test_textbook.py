@@ -22,9 +22,9 @@ import studies
 from benchmarks import textbook
 from benchmarks._studies import Case, draw_tickets, prepare
 from benchmarks.trial import as_textbook
-from pareto.outcome import Outcome, Ticket
-from pareto.preparation import Prepared
-from pareto.trial import TrialRunner
+from pareto.preparation.prepared import Prepared
+from pareto.trials.outcome import Outcome, Ticket
+from pareto.trials.runner import TrialRunner
 from studies import Definition
 from unlearn import training
 from unlearn.datasets import to_unit

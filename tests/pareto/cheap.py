@@ -10,9 +10,9 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
 from pareto.ledger import Ledger
-from pareto.outcome import Outcome, Ticket
-from pareto.samplers import StudySampler
-from studies.defaults import SamplerName
+from pareto.sampling.samplers import StudySampler
+from pareto.trials.outcome import Outcome, Ticket
+from studies.names import SamplerName
 
 SEED = 7
 SPACE: dict[str, BaseDistribution] = {

@@ -11,13 +11,13 @@ import torch
 from optuna.storages import BaseStorage, InMemoryStorage
 
 from objectives.runtime import UnitTime
-from pareto import groundwork
 from pareto.engines import SerialEngine
 from pareto.ledger import Ledger
-from pareto.material import Material
-from pareto.preparation import Prepared
+from pareto.preparation import groundwork
+from pareto.preparation.material import Material
+from pareto.preparation.prepared import Prepared
 from tests.pareto import cheap
-from tests.pareto.experiments import arm
+from tests.pareto.cells import arm
 from tests.pareto.home import Home, open_ledger, tiny
 from tests.pareto.servers import Servers
 

@@ -14,14 +14,14 @@ from optuna.storages import RDBStorage
 
 import studies
 from pareto import storages
-from pareto.arms import Arm
 from pareto.engines.settings import EngineSettings
-from pareto.experiment import Results, run_experiment
+from pareto.experiments.arms import Arm
+from pareto.experiments.experiment import Results, run_experiment
 from pareto.ledger import Ledger, StudyKind
-from pareto.material import Material
-from pareto.samplers import StudySampler
+from pareto.preparation.material import Material
+from pareto.sampling.samplers import StudySampler
+from pareto.sampling.space import distributions
 from pareto.search_loop import search
-from pareto.space import distributions
 from pareto.study import Study, open_study
 from studies import Definition
 

@@ -16,7 +16,7 @@ SECONDS = 60
 
 CONTEXT = multiprocessing.get_context("forkserver")
 # One process does the slow imports and forks the others.
-SLOW_IMPORTS = ["__main__", "hypothesis", "pareto.ledger", "pareto.workspace", "pytest"]
+SLOW_IMPORTS = ["__main__", "hypothesis", "pareto.ledger", "pareto.workspace.artifacts", "pytest"]
 SLOW_IMPORTS += ["alembic.command", "optuna.storages._rdb.storage", "sqlalchemy.dialects.sqlite"]
 CONTEXT.set_forkserver_preload(SLOW_IMPORTS)
 

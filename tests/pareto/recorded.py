@@ -5,8 +5,8 @@ from typing import Any
 
 from pareto import storages
 from pareto.ledger import Ledger
-from pareto.outcome import Failure, Outcome
 from pareto.study import Study, open_study
+from pareto.trials.outcome import Failure, Outcome
 from tests.pareto.cheap import SEED, SPACE, sampler
 
 Values = tuple[float, float, float]

@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from pareto import storages
 from pareto.leases import Driver
 from pareto.ledger import DECISION_SECONDS, Counts, Ledger, StudyMismatch, study_kinds
-from pareto.outcome import Failure, Ticket
+from pareto.trials.outcome import Failure, Ticket
 from tests.pareto.cheap import (
     SEED,
     SPACE,

@@ -6,7 +6,7 @@ import pytest
 
 import pareto
 import studies
-from pareto.material import Material
+from pareto.preparation.material import Material
 from tests.pareto.home import TINY
 from unlearn.errors import InputError
 

@@ -15,11 +15,11 @@ from pareto import storages
 from pareto.errors import OnlyFailures
 from pareto.front import DIRECTIONS
 from pareto.ledger import Ledger, StudyMismatch
-from pareto.progress import Progress
-from pareto.samplers import AT_RANDOM
+from pareto.sampling.samplers import AT_RANDOM
+from pareto.sampling.space import distributions
 from pareto.search_loop import search
-from pareto.space import distributions
 from pareto.study import Study
+from pareto.trials.progress import Progress
 from tests.pareto.conftest import TRIALS, Tiny
 from tests.pareto.home import NAME, Home, tiny
 from unlearn.errors import InputError

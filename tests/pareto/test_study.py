@@ -9,8 +9,8 @@ from optuna.storages import BaseStorage
 from pareto import storages
 from pareto.front import DIRECTIONS, non_dominated
 from pareto.ledger import Ledger
-from pareto.outcome import Failure, Outcome
 from pareto.study import CONSTANTS, Study, open_study
+from pareto.trials.outcome import Failure, Outcome
 from tests.pareto.cheap import SEED, SPACE, sampler
 from tests.pareto.home import NAME, Home
 from unlearn.errors import InputError

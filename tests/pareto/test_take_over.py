@@ -15,10 +15,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from pareto import leases, storages
 from pareto.ledger import MAX_ATTEMPTS, Ledger
-from pareto.outcome import Failure, Ticket
-from pareto.plans import BudgetPlan
-from pareto.samplers import StudySampler
-from pareto.trial_feed import TrialFeed
+from pareto.sampling.samplers import StudySampler
+from pareto.trials.feed import TrialFeed
+from pareto.trials.outcome import Failure, Ticket
+from pareto.trials.plans import BudgetPlan
 from tests.pareto.cheap import (
     SEED,
     SPACE,

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from pareto.defaults import STUDY
 from studies import builtin_names, load, validate
-from studies.defaults import STUDY
 from unlearn.errors import InputError
 
 STUDY_FILE = """

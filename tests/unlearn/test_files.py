@@ -1,5 +1,6 @@
 """Files that are there whole or not at all, and texts."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,14 @@ def test_a_file_that_cannot_be_written_is_told_of_and_leaves_nothing(tmp_path: P
     file.mkdir()
     with pytest.raises(InputError, match=r"cannot write .*file"):
         write_at_once(file, b"content")
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_of_many_writers_one_is_the_last_and_none_is_in_the_way(tmp_path: Path) -> None:
+    file, contents = tmp_path / "file", [bytes([n]) * 10_000 for n in range(8)]
+    with ThreadPoolExecutor(len(contents)) as threads:
+        list(threads.map(lambda content: write_at_once(file, content), contents * 20))
+    assert file.read_bytes() in contents
     assert list(tmp_path.iterdir()) == [file]
 
 

@@ -240,10 +240,14 @@ def archive(file: Path) -> None:
         ("broken.npy", header("(3,"), "broken.npy is no array of NumPy's"),
         ("times.npy", saved(np.array([1, 2], "m8[s]")), "times.npy holds timedelta64"),
         ("empty.npy", text(""), "empty.npy is no array of NumPy's"),
-        ("bytes.txt", lambda file: file.write_bytes(b"\xff\xfe\xfa"), "bytes.txt cannot be read"),
-        ("folder.txt", Path.mkdir, "folder.txt is a folder"),
-        ("missing.txt", lambda file: None, "no index file .*missing.txt"),
-        ("missing.npy", lambda file: None, "no index file .*missing.npy"),
+        (
+            "bytes.txt",
+            lambda file: file.write_bytes(b"\xff\xfe\xfa"),
+            "bytes.txt: it is not UTF-8",
+        ),
+        ("folder.txt", Path.mkdir, "cannot read .*folder.txt: Is a dir"),
+        ("missing.txt", lambda file: None, "cannot read .*missing.txt: No such"),
+        ("missing.npy", lambda file: None, "cannot read .*missing.npy: No such"),
     ],
     ids=lambda value: value if isinstance(value, str) and value[-4:-3] == "." else "",
 )

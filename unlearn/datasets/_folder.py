@@ -3,6 +3,8 @@
 import os
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -58,11 +60,10 @@ def load_folder(path: Path, seed: int, train_limit: int | None, test_limit: int 
 
 
 def _classes(part: Path) -> list[str]:
-    if not part.is_dir():
-        raise InputError(f"there is no folder {part}", LAYOUT)
-    classes = sorted(
-        entry.name for entry in part.iterdir() if entry.is_dir() and not entry.name.startswith(".")
-    )
+    with _listed(part):
+        if not part.is_dir():
+            raise InputError(f"there is no folder {part}", LAYOUT)
+        classes = sorted(e.name for e in part.iterdir() if e.is_dir() and e.name[0] != ".")
     if len(classes) < 2:
         raise InputError(f"{part} holds {len(classes)} class folders, fewer than 2", LAYOUT)
     return classes
@@ -72,13 +73,21 @@ def _files(part: Path, classes: list[str]) -> tuple[list[Path], torch.Tensor]:
     files: list[Path] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
-        with os.scandir(part / name) as entries:
-            members = sorted(e.name for e in entries if e.is_file() and not e.name.startswith("."))
+        with _listed(part / name), os.scandir(part / name) as entries:
+            members = sorted(e.name for e in entries if e.is_file() and e.name[0] != ".")
         if not members:
             raise InputError(f"{part / name} holds no image", LAYOUT)
         files += [part / name / member for member in members]
         labels += [label] * len(members)
     return files, torch.tensor(labels, dtype=torch.int64)
+
+
+@contextmanager
+def _listed(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"cannot list {folder}: {error.strerror}", "check the path") from None
 
 
 def _decode(files: list[Path]) -> torch.Tensor:

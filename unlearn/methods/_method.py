@@ -72,6 +72,9 @@ class Method:
         unlearn: (problem, config, seed, stopwatch, precomputed or None) -> outcome. It is a pure
             function of its arguments but for the stopwatch, which it charges with all it does.
         starting_points: configurations worth trying first; without any, the config's defaults are.
+        takes_precomputed: whether `unlearn` takes scores and proxies that were made beforehand. The
+            config then has a `pruning_rate`, which scores depend on, and `delta`, the proxy's
+            epochs.
     """
 
     name: str
@@ -79,3 +82,4 @@ class Method:
     space: Mapping[str, Range]
     unlearn: Callable[[Problem, Any, int, Stopwatch, Precomputed | None], Unlearned]
     starting_points: tuple[StartingPoint, ...] = ()
+    takes_precomputed: bool = False

@@ -1,4 +1,4 @@
-"""What FT and GA share: some epochs of SGD that set out from the pruned θ_o."""
+"""What FT, GA and ConMU share: some epochs of SGD that set out from the pruned θ_o."""
 
 import copy
 from dataclasses import dataclass, replace
@@ -22,6 +22,9 @@ class TuningConfig:
         epochs: passes over the samples; 0 leaves the pruned θ_o.
         learning_rate, momentum, weight_decay, batch_size: of SGD.
         pruning_rate: share of the weights pruned beforehand ("+ OMP"), in [0, 1); 0 is without.
+
+    Raises:
+        ValueError: a value makes no sense; it says which.
     """
 
     epochs: int
@@ -55,7 +58,7 @@ def tune(
     stopwatch: Stopwatch,
     loss: Loss = cross_entropy,
 ) -> tuple[nn.Module, Masks]:
-    """A copy of θ_o, pruned and then trained on `samples` to make `loss` small.
+    """A copy of θ_o, pruned and then trained on `samples` to make `loss` small: all of FT and GA.
 
     Args:
         seed: decides the order of the samples.
@@ -66,6 +69,27 @@ def tune(
     model = copy.deepcopy(problem.original)
     with stopwatch.phase("prune", Work(steps=1)):
         masks = prune(model, config.pruning_rate)
+    fine_tune(model, masks, samples, config, problem, seed, stopwatch, loss)
+    return model, masks
+
+
+def fine_tune(
+    model: nn.Module,
+    masks: Masks,
+    samples: Samples,
+    config: TuningConfig,
+    problem: Problem,
+    seed: int,
+    stopwatch: Stopwatch,
+    loss: Loss,
+    clip_norm: float | None = None,
+) -> None:
+    """Train a pruned model on, in place, as phase `finetune`; the pruned weights stay zero.
+
+    Args:
+        seed: decides the order of the samples.
+        clip_norm: the 2-norm that gradients are clipped to.
+    """
     recipe = replace(config.recipe, precision=problem.recipe.precision)
     steps = recipe.epochs * recipe.steps_per_epoch(len(samples))
     with stopwatch.phase("finetune", Work(steps, recipe.epochs * len(samples))):
@@ -76,5 +100,5 @@ def tune(
             generator=generator(seed, "fine-tuning order"),
             loss=loss,
             masks=masks,
+            clip_norm=clip_norm,
         )
-    return model, masks

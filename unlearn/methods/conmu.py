@@ -1,7 +1,7 @@
 """ConMU, controllable machine unlearning (Liu et al., WWW 2024)."""
 
 import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from unlearn.datasets import Samples, to_unit
 from unlearn.methods._checks import check_knobs, check_training_batch
 from unlearn.methods._method import FloatRange, IntRange, Method, Range, StartingPoint
+from unlearn.methods._tuning import TuningConfig, fine_tune
 from unlearn.noise import add_gaussian_noise
 from unlearn.problem import Precomputed, Problem, Unlearned
 from unlearn.proxy import proxy_divergence, train_proxy
@@ -16,12 +17,13 @@ from unlearn.pruning import prune
 from unlearn.seeds import derive_seed, generator
 from unlearn.selection import el2n, within_bounds
 from unlearn.stopwatch import Stopwatch, Work
-from unlearn.training import Recipe, cross_entropy, predict, train
+from unlearn.training import cross_entropy, predict
 
 
 @dataclass(frozen=True)
-class ConMUConfig:
-    """The knobs of ConMU; defaults are the paper's for CIFAR-10, ResNet-18, random forgetting.
+class ConMUConfig(TuningConfig):
+    """The knobs of ConMU, beside those of its fine-tuning, which it prunes before; defaults are the
+    paper's for CIFAR-10, ResNet-18, random forgetting.
 
     Attributes:
         forget_z1, forget_z2: z-bounds (z₁, z₂) of D_f, in standard deviations of its scores.
@@ -30,12 +32,12 @@ class ConMUConfig:
         sigma, mu: standard deviation σ and mean μ of the unit of noise, in pixel space [0, 1].
         delta: epochs δ the proxy is trained for; 0 is the untrained network.
         gamma: weight γ of the proxy's divergence in the loss.
-        pruning_rate: share p of the weights pruned, in [0, 1).
-        epochs, learning_rate, momentum, weight_decay, batch_size: of fine-tuning.
         temperature: of the divergence; the paper has none, which is 1.
         clip_norm: 2-norm the gradient is clipped to; the paper does not clip.
     """
 
+    epochs: int = 5
+    learning_rate: float = 1e-2
     forget_z1: float = 0.85
     forget_z2: float = 1.0
     retain_z1: float = 0.17
@@ -45,29 +47,12 @@ class ConMUConfig:
     delta: int = 1
     gamma: float = 0.5
     mu: float = 0.0
-    pruning_rate: float = 0.1
-    epochs: int = 5
-    learning_rate: float = 1e-2
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    batch_size: int = 128
     temperature: float = 1.0
     clip_norm: float | None = None
 
     def __post_init__(self) -> None:
         check_knobs(self, positive=("learning_rate", "temperature", "clip_norm"), signed=("mu",))
         check_training_batch(self.batch_size)
-
-    @property
-    def fine_tuning(self) -> Recipe:
-        """The recipe of the last step."""
-        return Recipe(
-            epochs=self.epochs,
-            learning_rate=self.learning_rate,
-            momentum=self.momentum,
-            weight_decay=self.weight_decay,
-            batch_size=self.batch_size,
-        )
 
 
 SPACE: dict[str, Range] = {
@@ -160,23 +145,12 @@ def unlearn(
     with stopwatch.phase("distil", Work(1, len(new))):
         # D_new is fixed and the proxy is in evaluation mode: its answers are the same every epoch.
         proxy_logits = predict(proxy, new.images) if len(new) else torch.empty(0)
-    recipe = replace(config.fine_tuning, precision=problem.recipe.precision)
-    work = Work(recipe.epochs * recipe.steps_per_epoch(len(new)), recipe.epochs * len(new))
 
     def loss(logits: Tensor, labels: Tensor, positions: Tensor) -> Tensor:
         divergence = proxy_divergence(logits, proxy_logits[positions], config.temperature)
         return cross_entropy(logits, labels, positions) + config.gamma * divergence
 
-    with stopwatch.phase("finetune", work):
-        train(
-            model,
-            new,
-            recipe,
-            generator=generator(seed, "fine-tuning order"),
-            loss=loss,
-            masks=masks,
-            clip_norm=config.clip_norm,
-        )
+    fine_tune(model, masks, new, config, problem, seed, stopwatch, loss, clip_norm=config.clip_norm)
     return Unlearned(
         model,
         masks,
@@ -214,4 +188,4 @@ def _proxy(
     return proxy.eval()
 
 
-METHOD = Method("conmu", ConMUConfig, SPACE, unlearn, PAPER_SETTINGS)
+METHOD = Method("conmu", ConMUConfig, SPACE, unlearn, PAPER_SETTINGS, takes_precomputed=True)

@@ -41,7 +41,8 @@ def unlearn(
     """Raise the pruned θ_o's cross-entropy on D_f (Thudi et al. 2022; ConMU's baseline GA).
 
     That loss has no upper bound, so that too large a step or too many of them lead anywhere, even
-    to weights that are not finite; `objectives.evaluate` refuses a model with such answers.
+    to weights that are not finite; `objectives.evaluation.evaluate` refuses a model that answers
+    so.
 
     Args:
         seed: decides the order of the samples.

@@ -16,6 +16,7 @@ from types import ModuleType
 from torch import nn
 
 from unlearn.errors import InputError, in_one_line
+from unlearn.files import read_bytes
 
 REMEDY = "name MODULE:FUNCTION or FILE.py:FUNCTION; it is called with the number of classes"
 GUARD = "put what it does as a program under: if __name__ == '__main__'"
@@ -67,7 +68,7 @@ def source_fingerprint(name: str, folder: str) -> str:
         InputError: there is no such module.
     """
     file = _module(name.rpartition(":")[0], folder).__file__
-    return hashlib.sha256(_read(Path(str(file)))).hexdigest()
+    return hashlib.sha256(read_bytes(Path(str(file)))).hexdigest()
 
 
 def _home(source: str, folder: str) -> str:
@@ -102,7 +103,7 @@ def _module(source: str, folder: str) -> ModuleType:
 def _run_file(file: Path) -> ModuleType:
     """The module of a file; its name in `sys.modules` tells path and content, so that files of one
     name, or one that has been edited, are not mistaken for each other."""
-    content = _read(file)
+    content = read_bytes(file)
     digest = hashlib.sha256(str(file).encode() + b"\0" + content).hexdigest()
     name = f"{file.stem}_{digest[:16]}"
     if name in sys.modules:
@@ -116,13 +117,6 @@ def _run_file(file: Path) -> ModuleType:
         del sys.modules[name]
         raise
     return module
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read {file}: {error.strerror}", "check the path") from None
 
 
 @contextmanager

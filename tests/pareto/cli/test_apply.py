@@ -19,8 +19,8 @@ from torch.nn import functional as F
 
 import pareto
 from pareto import storages
+from pareto.defaults import WORKSPACE
 from pareto.ledger import Ledger
-from studies.defaults import WORKSPACE
 from tests.pareto.cli.conftest import Invoke
 from tests.pareto.program import run
 

@@ -14,11 +14,11 @@ from PIL import Image
 
 import studies
 from pareto import storages
-from pareto.arms import arm_of_method
-from pareto.experiment import Results
+from pareto.experiments.arms import arm_of_method
+from pareto.experiments.experiment import Results
+from tests.pareto.cells import once, times_complete
 from tests.pareto.cli.conftest import Invoke, Start
 from tests.pareto.conftest import SLOW_EPOCHS
-from tests.pareto.experiments import once, times_complete
 from tests.pareto.home import NAME, TINY, Home, tiny
 from unlearn.methods import METHODS
 

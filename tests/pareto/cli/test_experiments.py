@@ -2,9 +2,9 @@
 
 import pytest
 
-from pareto.cli.experiments import end
+from pareto.cli._experiments import end
 from pareto.errors import TrialFails
-from pareto.experiment import Results
+from pareto.experiments.experiment import Results
 
 LABELS = ["one", "other"]
 

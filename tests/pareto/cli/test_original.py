@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import studies
-from pareto.material import Material
+from pareto.preparation.material import Material
 from tests.pareto.cli.conftest import Invoke
 from tests.pareto.program import Ending, run
 

@@ -9,8 +9,8 @@ import pytest
 
 from pareto import storages
 from pareto.ledger import Ledger
-from pareto.outcome import Outcome
 from pareto.storages import connect
+from pareto.trials.outcome import Outcome
 from tests.pareto.cli.conftest import Invoke
 from tests.pareto.conftest import TRIALS, Tiny
 from tests.pareto.home import NAME, Home, open_ledger, tiny

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pareto.sweep import arms, parse_sweep
+from pareto.experiments.sweep import arms, parse_sweep
+from tests.pareto.cells import once, times_complete
 from tests.pareto.cli.conftest import Invoke
-from tests.pareto.experiments import once, times_complete
 from tests.pareto.home import NAME, Home, tiny
 
 SWEEP = f"{NAME}-sweep"

@@ -15,7 +15,7 @@ import torch
 
 from pareto.engines import PoolEngine
 from pareto.engines._contract import MakeRunner, RunTrial
-from pareto.outcome import Failure, Outcome, Ticket
+from pareto.trials.outcome import Failure, Outcome, Ticket
 
 CPU, NO_DEVICE = torch.device("cpu"), torch.device("meta")
 

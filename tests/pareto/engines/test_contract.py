@@ -12,8 +12,8 @@ import psutil
 import pytest
 
 from pareto.engines import Engine, PoolEngine, SerialEngine
-from pareto.outcome import Failure, Outcome
-from pareto.stop_request import StopRequest
+from pareto.trials.outcome import Failure, Outcome
+from pareto.trials.stop_request import StopRequest
 from tests.pareto.engines.fakes import CPU, ListedTrials, make_runner
 
 

@@ -15,7 +15,7 @@ import pytest
 from pareto.engines import PoolEngine, SerialEngine
 from pareto.engines._contract import MakeRunner
 from pareto.errors import EngineError
-from pareto.outcome import Failure, Outcome
+from pareto.trials.outcome import Failure, Outcome
 from tests.pareto.engines import fakes
 from tests.pareto.engines.fakes import (
     CPU,

@@ -18,7 +18,7 @@ from pareto.engines._contract import Work
 from pareto.engines.ray_tune import MAX_CALLS, RayEngine, _room, connected
 from pareto.engines.settings import EngineSettings
 from pareto.errors import EngineError
-from pareto.outcome import Failure, Outcome
+from pareto.trials.outcome import Failure, Outcome
 from tests.pareto.conftest import Tiny
 from tests.pareto.engines.fakes import ListedTrials, make_no_runner, make_runner
 from tests.pareto.engines.works import (

@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 
 from pareto.engines import Announce, SerialEngine, Workers
-from pareto.outcome import Outcome
+from pareto.trials.outcome import Outcome
 from tests.pareto.engines.fakes import ListedTrials, make_runner
 from unlearn.errors import InputError
 

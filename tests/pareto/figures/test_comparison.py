@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pareto.comparison import tabulate
-from pareto.experiment import Results
+from pareto.experiments.comparison import tabulate
+from pareto.experiments.experiment import Results
 from pareto.figures import draw_comparison
 from pareto.figures._style import FAINT, STRONG
 from tests.pareto.figures.pictures import pixels, shows

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pareto.experiment import Results
+from pareto.experiments.experiment import Results
+from pareto.experiments.sweep import Levels, Sweep
 from pareto.figures import draw_sweep
-from pareto.sweep import Levels, Sweep
 from tests.pareto.figures.pictures import pixels, shows
 
 RUN = {"ta": 90.0, "fa": 88.0, "ra": 99.0, "mia": 35.0, "frm": 0.8, "rte": 2.0}

@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 
 from pareto import storages
 from pareto.ledger import MAX_ATTEMPTS, Counts
-from pareto.outcome import Failure, Outcome, Ticket
+from pareto.trials.outcome import Failure, Outcome, Ticket
 from tests.pareto.cheap import SEED, open_ledger, run, score
 from tests.pareto.processes import CONTEXT, run_at_once, start
 from unlearn.errors import InputError

@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import sqlalchemy
@@ -12,10 +13,10 @@ import sqlalchemy
 from pareto import storages
 from pareto.errors import StorageError
 from pareto.ledger import Counts
-from pareto.storages import _guard
+from pareto.storages import _guard, _server
 from pareto.storages._server import DRIVERS
 from tests.pareto.cheap import open_ledger, run
-from tests.pareto.servers import KINDS, Server, running_or_skipped
+from tests.pareto.servers import KINDS, Server, Servers, running_or_skipped
 from unlearn.errors import InputError
 
 
@@ -72,6 +73,22 @@ def test_a_creation_that_was_cut_off_is_gone_on_with(database: str) -> None:
     assert not storages.exists(database)
     run(open_ledger(storages.connect(database, writable=True)), 1)
     assert storages.exists(database)
+
+
+@pytest.mark.parametrize("kind", ["mysql"])
+def test_tables_that_another_program_is_creating_are_not_created_beside_it(
+    servers: Servers, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_server, "CREATION_SECONDS", 1)
+    url = servers.new_place(kind, tmp_path)
+    engine = sqlalchemy.create_engine(url)
+    with engine.connect() as other:
+        other.execute(sqlalchemy.text("select get_lock(:name, 0)"), {"name": _server.CREATION_LOCK})
+        with pytest.raises(InputError, match="another program has been creating tables"):
+            storages.connect(url, writable=True)
+    engine.dispose()
+    assert execute(url) == []
+    storages.connect(url, writable=True)
 
 
 def test_a_url_without_a_driver_means_the_one_that_its_extra_installs(database: str) -> None:

@@ -254,3 +254,8 @@ def test_a_class_in_one_part_only_is_said_to_be_there(folder: Path) -> None:
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nowhere"):
         loaded(tmp_path / "nowhere")
+
+
+def test_a_path_that_no_folder_can_have_is_told_of() -> None:
+    with pytest.raises(InputError, match=r"cannot list x.*: File name too long"):
+        load(f"folder:{'x' * 300}", seed=0)

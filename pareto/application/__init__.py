@@ -1,0 +1,1 @@
+"""Carrying out a real forget request, and the record of it."""

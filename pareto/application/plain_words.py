@@ -1,0 +1,110 @@
+"""What the figures of a request that was carried out show, and what they do not, for readers who
+are no specialists."""
+
+from collections.abc import Mapping, Sequence
+
+from pareto.application.evidence import Earlier
+
+
+def plain_words(
+    before: Mapping[str, float],
+    after: Mapping[str, float],
+    *,
+    retrained: bool,
+    given: bool,
+    found: bool,
+    validated: bool,
+    changed: bool,
+    earlier: Earlier,
+    flags: Sequence[str] = (),
+) -> dict[str, list[str]]:
+    """What stands in the evidence as its meaning: what it shows, and what it does not.
+
+    Args:
+        before, after: `ta`, `fa`, `ra`, `mia` of θ_o and θ_u, in percent.
+        retrained: whether the method trains a new model without the samples.
+        given: whether θ_o came from a file.
+        found: whether the configuration is known to be the outcome of a search.
+        validated: whether its figures on untouched data are part of the record.
+        changed: whether the study was made on other data, or with another model.
+        earlier: the requests before this one.
+        flags: of what the method has done, see `unlearn.problem.Unlearned`.
+    """
+    shows = [
+        f"On the samples to be forgotten the model was right on {before['fa']:.2f} % before and is"
+        f" right on {after['fa']:.2f} % now; on the retained ones {before['ra']:.2f} % and"
+        f" {after['ra']:.2f} %; on test data {before['ta']:.2f} % and {after['ta']:.2f} %.",
+        f"A membership attack by confidence took {before['mia']:.2f} % of the samples to be"
+        f" forgotten for samples that the model had never seen, and takes {after['mia']:.2f} %"
+        " now.",
+        "The weights before and after, the data, the request, the method, its parameters and its"
+        " seed are named here: the same program on the same kind of device makes the same weights"
+        " of them.",
+    ]
+    if earlier.positions:
+        shows.append(
+            f"The {len(earlier.positions)} samples that earlier requests have named were not"
+            " trained on."
+        )
+    does_not = [*(_OF_RETRAINING if retrained else _OF_UNLEARNING), *_OF_EITHER]
+    if "empty_selection" in flags:
+        does_not.insert(
+            0,
+            "It shows no forgetting at all: the configuration selected no sample, so that the"
+            " method took no step. The weights are those from before, but for pruning.",
+        )
+    if not given:
+        does_not.append(
+            "The model was made by the same program, as the study says, and not handed in: another"
+            " model that is in use has forgotten nothing."
+        )
+    if earlier.data_changed:
+        does_not.append(
+            "The data have changed since earlier requests: their samples are taken to be gone, but"
+            " nobody has looked. Any that are still there were retained."
+        )
+    if changed:
+        does_not.append(
+            "The study was made on other data, or with another model, than those of this request:"
+            " what it says need not hold here."
+        )
+    does_not.append(_of_choice(found, validated))
+    return {"shows": shows, "does_not_show": does_not}
+
+
+_OF_UNLEARNING = (
+    "It does not show that nothing of the forgotten samples is left in the weights: the method is"
+    " approximate, and nothing is proved about it.",
+    "No model was retrained without the samples of this request to compare with, so that nothing"
+    " here says how near this one comes to such a model.",
+)
+_OF_RETRAINING = (
+    "The model was trained anew without the samples of this request, but that does not show that"
+    " it owes nothing to them: its parameters, and which of its weights are pruned, may have been"
+    " chosen with their help.",
+)
+_OF_EITHER = (
+    "It does not show that no attack can tell the forgotten samples: one simple attack was tried. A"
+    " stronger one may find them.",
+    "It says nothing of copies of the samples, or of other models trained on them, such as the one"
+    " from before and those that a search keeps in its workspace.",
+    "It is no guarantee of compliance with any law; that is for people to judge.",
+)
+
+
+def _of_choice(found: bool, validated: bool) -> str:
+    if not found:
+        return (
+            "Where the configuration comes from is not known. If it was chosen by its figures on"
+            " these test data, the test accuracy here is a little flattered."
+        )
+    return (
+        "The configuration was chosen by its figures on half of the test data, so that the test"
+        " accuracy here is a little flattered"
+        + (
+            "; `study.validation` has what it reached on the other half, for the study's own"
+            " request."
+            if validated
+            else ", and it was never validated on the other half."
+        )
+    )

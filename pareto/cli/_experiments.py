@@ -1,0 +1,119 @@
+"""What `compare` and `sweep` share: their options, their run, and their ending."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pareto.cli._options import (
+    F,
+    data_dir_option,
+    definition_option,
+    engine_options,
+    format_option,
+    max_failures_option,
+    quiet_option,
+    seed_option,
+    storage_option,
+    workspace_option,
+)
+from pareto.defaults import REPEATS, EngineName
+
+if TYPE_CHECKING:
+    from pareto.cli._progress import ProgressDisplay
+    from pareto.experiments.arms import Arm
+    from pareto.experiments.experiment import Results
+    from pareto.ledger import StudyKind
+    from studies import Definition
+
+
+def experiment_options(command: F) -> F:
+    """The options that both commands have."""
+    repeats = click.option(
+        "--repeats",
+        type=click.IntRange(min=1),
+        default=REPEATS,
+        show_default=True,
+        help="Runs of each configuration, each with a seed of its own.",
+    )
+    options = (
+        definition_option,
+        repeats,
+        data_dir_option,
+        storage_option,
+        workspace_option,
+        engine_options,
+        seed_option,
+        max_failures_option,
+        format_option,
+        quiet_option,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def find_problem(study: str, storage: str, seed: int | None, data_dir: Path | None) -> "Definition":
+    """The definition that the options name."""
+    from pareto.definitions import find_definition
+
+    definition = find_definition(study, storage)
+    if seed is not None:
+        definition = definition.model_copy(update={"seed": seed})
+    return definition if data_dir is None else definition.with_data_dir(data_dir)
+
+
+def perform(
+    definition: "Definition",
+    kind: "StudyKind",
+    arms: "Sequence[Arm]",
+    display: "ProgressDisplay",
+    *,
+    repeats: int,
+    storage: str,
+    workspace: str,
+    max_failures: int,
+    engine: EngineName,
+    **on: Any,
+) -> "Results":
+    """Run an experiment as the options say."""
+    from pareto.engines.settings import EngineSettings
+    from pareto.experiments.experiment import run_experiment
+
+    with display.shown():
+        return run_experiment(
+            definition,
+            kind,
+            arms,
+            repeats,
+            storage=storage,
+            workspace=workspace,
+            settings=EngineSettings(engine, **on),
+            max_failures=max_failures,
+            announce=display.announce,
+            on_progress=display.update,
+        )
+
+
+def end(results: "Results", labels: Sequence[str]) -> None:
+    """The end of a command whose results have been shown.
+
+    Raises:
+        KeyboardInterrupt: it was stopped before all were there.
+        TrialFails: runs failed.
+    """
+    from pareto.errors import TrialFails
+
+    if results.interrupted:
+        raise KeyboardInterrupt
+    failed = [
+        f"{label}, repeat {repeat + 1}: {reason}"
+        for label, of in zip(labels, results.failures, strict=True)
+        for repeat, reason in of.items()
+    ]
+    if failed:
+        raise TrialFails(
+            f"{len(failed)} run(s) failed: {'; '.join(failed[:3])}{' …' if failed[3:] else ''}",
+            "run the same command again to try them once more",
+        )

@@ -1,0 +1,178 @@
+"""How results look: tables for people, JSON and CSV for programs."""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pareto.ledger import Trial
+from pareto.records import csv_text
+from pareto.study import Study
+
+
+class _ResultConsole(Console):
+    """Leaves it to the program what to do when the reader of its output has gone."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+class _MessageConsole(Console):
+    """Falls silent when the reader of its messages has gone: what they tell of goes on."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+
+
+# What is printed is what stands there, such as paths with square brackets in them.
+_as_it_is: dict[str, Any] = {"markup": False, "highlight": False, "emoji": False}
+# With its height too: on a dumb terminal a width alone does not count.
+_unbounded_console = _ResultConsole(width=1000, height=1000, **_as_it_is)
+result_console = _ResultConsole(**_as_it_is) if sys.stdout.isatty() else _unbounded_console
+message_console = _MessageConsole(stderr=True, **_as_it_is)
+
+
+def print_json(content: Mapping[str, Any] | Sequence[Any]) -> None:
+    """Print JSON to standard output."""
+    print(json.dumps(content, indent=2, ensure_ascii=False))
+
+
+def print_csv(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print rows to standard output as CSV, with a header."""
+    sys.stdout.write(csv_text(rows))
+
+
+FIGURE_FORMATS = {"ta": ".2f", "frm": ".3f", "rte": ".3f", "fa": ".2f", "ra": ".2f", "mia": ".2f"}
+"""The six figures that belong together, in the order of their columns."""
+
+
+def add_figure_columns(table: Table) -> None:
+    """A column for each of `FIGURE_FORMATS`, with its unit and the better direction."""
+    for column in ("TA %\n↑", "FRM\n↑", "RTE s\n↓", "FA %\n", "RA %\n", "MIA %\n"):
+        table.add_column(column, justify="right", no_wrap=True)
+
+
+def figure_cells(metrics: Mapping[str, float]) -> list[str]:
+    """One for each of `FIGURE_FORMATS`; what is missing stays blank."""
+    known = FIGURE_FORMATS.items()
+    return [format(metrics[name], form) if name in metrics else "" for name, form in known]
+
+
+def mean_cell(mean: Mapping[str, float], sd: Mapping[str, float], name: str, form: str) -> str:
+    """A mean ± its standard deviation; what is not known is left out."""
+    if name not in mean:
+        return ""
+    return f"{mean[name]:{form}}" + (f" ± {sd[name]:{form}}" if name in sd else "")
+
+
+def validated_line(validation: Mapping[str, Any]) -> str:
+    """What came of running a trial again; see `pareto.choice.validation.Validation.as_dict`."""
+    mean, sd = validation["mean"], validation["sd"] or {}
+    told = [
+        f"{name.upper()} {mean_cell(mean, sd, name, form)}{unit}"
+        for name, form, unit in (("ta", ".2f", " %"), ("frm", ".3f", ""), ("rte", ".3f", " s"))
+    ]
+    times = len(validation["repeats"])
+    return f"Run again on data the search never saw, {times}×: {', '.join(told)}."
+
+
+def plain_table(title: str) -> Table:
+    """A table without side lines, as wide as its content."""
+    return Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+
+
+def front_table(study: Study) -> Table:
+    """The front, best TA first, with θ_o and the retrained models beneath for comparison; on a
+    terminal that is too narrow for them, without parameters."""
+    front = sorted(study.front(), key=lambda trial: (-trial.metrics["ta"], trial.metrics["rte"]))
+    table = _front_table(study, front, list(front[0].params) if front else [])
+    return table if fits(table) else _front_table(study, front, [])
+
+
+def fits(table: Table) -> bool:
+    """Whether a table finds room where results go."""
+    if result_console is _unbounded_console:
+        return True
+    return _unbounded_console.measure(table).maximum <= result_console.width
+
+
+def _front_table(study: Study, front: Sequence[Trial], names: Sequence[str]) -> Table:
+    marks = study.marks()
+    table = plain_table(f"{study.name}: {len(front)} trials on the Pareto front")
+    table.add_column("trial", justify="right", style="bold", no_wrap=True)
+    add_figure_columns(table)
+    for name in names:
+        table.add_column(name.replace("_", "\n"), justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for trial in front:
+        table.add_row(
+            str(trial.number),
+            *figure_cells(trial.metrics),
+            *(_short(trial.params[name]) for name in names),
+            Text(", ".join(marks.get(trial.number, ())), style="green"),
+        )
+    if study.reference:
+        table.add_section()
+        blanks = [""] * len(names)
+        runs = len(study.reference["runs"])
+        retrained = {**study.reference["mean"], "rte": study.reference["seconds"]}
+        table.add_row("θ_o", *figure_cells(study.original), *blanks, "original model")
+        table.add_row("θ_r", *figure_cells(retrained), *blanks, f"retrained ×{runs}")
+        table.add_row("", *figure_cells(study.reference["sd"]), *blanks, "± sd")
+    return table
+
+
+def study_lines(study: Study) -> list[str]:
+    """What has to be known beside the front."""
+    complete = len(study.complete())
+    states = [trial.state for trial in study.trials()]
+    lines = [
+        f"{complete} complete trials, {states.count('failed')} failed"
+        + (f", {states.count('running')} running" if "running" in states else "")
+        + f"; hypervolume {study.hypervolume_share():.3f} of the ideal box."
+    ]
+    if study.reference:
+        price = study.reference["seconds"]
+        if complete and all(rte >= price for _, _, rte in study.values()):
+            lines.append(f"Every trial costs more than retraining, which takes {price:.3f} s.")
+        lines.append(
+            f"Ceiling: FRM {study.reference['ceiling']:.3f}. Above it nothing can be told from"
+            " retraining."
+        )
+    lines += origin_lines(study)
+    flags = [flag for trial in study.front() for flag in trial.run.get("flags", ())]
+    if "degenerate_reference" in flags:
+        lines.append(
+            "A reference figure lies under 1 %: FRM divides that gap by 1 percentage point instead."
+        )
+    return lines
+
+
+def origin_lines(study: Study) -> list[str]:
+    """Where trials come from, if not all from one device and one set of prepared models."""
+    lines = []
+    runs = [trial.run for trial in study.complete()]
+    devices = Counter(f"{run['device']} of {run['host']}" for run in runs)
+    if len(devices) > 1:
+        listed = ", ".join(f"{count} on {device}" for device, count in devices.most_common())
+        lines.append(f"Trials come from {len(devices)} devices: {listed}.")
+        if study.calibrated_on:
+            measured = f"{study.calibrated_on['device']} of {study.calibrated_on['host']}"
+            lines.append(f"RTE is what they would take on {measured}, where it was calibrated.")
+    models = len({run.get("fingerprint") for run in runs})
+    if models > 1:
+        lines.append(
+            f"They start from {models} builds of the same models, which differ in the last bits;"
+            " drivers that share a --workspace start from one."
+        )
+    return lines
+
+
+def _short(value: object) -> str:
+    return f"{value:.2f}" if isinstance(value, float) else str(value)

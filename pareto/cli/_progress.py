@@ -1,0 +1,72 @@
+"""The progress of a search or an experiment, on standard error."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from pareto.cli._output import message_console
+from pareto.trials.progress import Progress as TrialProgress
+
+LINES = 10
+"""How many lines tell of the progress where no bar can be drawn."""
+
+
+class ProgressDisplay:
+    """A bar on a terminal; some lines where there is none; nothing if quiet."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._bar: Progress | None = None
+        self._printed = -1
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show the bar, if any, while the block runs."""
+        if self._quiet or not message_console.is_terminal:
+            yield
+            return
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[details]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=message_console,
+        )
+        self._task = self._bar.add_task("trials", total=None, details="")
+        with self._bar:
+            yield
+
+    def announce(self, message: str) -> None:
+        """A step of the preparation, or a warning."""
+        if not self._quiet:
+            message_console.print(message, soft_wrap=True)
+
+    def update(self, progress: TrialProgress) -> None:
+        """A trial has ended."""
+        if self._quiet:
+            return
+        if self._bar is not None:
+            self._bar.update(
+                self._task,
+                completed=progress.complete,
+                total=progress.total,
+                details=progress.details,
+            )
+            return
+        part = progress.complete * LINES // progress.total
+        if part != self._printed:
+            self._printed = part
+            message_console.print(
+                f"{progress.complete}/{progress.total} complete · {progress.details}",
+            )

@@ -1,0 +1,1 @@
+"""Given configurations on several draws of a problem: comparisons and sweeps."""

@@ -1,0 +1,1 @@
+"""What is searched, and how the next parameters are proposed."""

@@ -1,0 +1,1 @@
+"""Trials: which ones there shall be, running one, and what comes of it."""

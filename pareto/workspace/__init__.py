@@ -1,0 +1,1 @@
+"""Where that is kept: places for files, artifacts with checksums, and who may build."""

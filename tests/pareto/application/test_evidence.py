@@ -1,0 +1,215 @@
+"""The record of a request: what it says in words, and what is believed of it."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+
+from pareto.application.evidence import (
+    EVIDENCE,
+    FORMAT,
+    MARK,
+    WEIGHTS,
+    Earlier,
+    check_folder,
+    file_sha256,
+)
+from unlearn.errors import InputError
+
+INDEX_FILE, DATA = "1" * 64, "d" * 64
+
+Told = dict[str, Any]
+
+
+def written(folder: Path, mark: str | None = INDEX_FILE, name: str = WEIGHTS) -> Path:
+    """Weights in a folder, as a request leaves them or, without a mark, as others do."""
+    folder.mkdir(exist_ok=True)
+    metadata = None if mark is None else {MARK: mark}
+    safetensors.torch.save_file({"weight": torch.ones(3)}, folder / name, metadata)
+    return folder / name
+
+
+def told_of(weights: Path) -> Told:
+    """Evidence of a second request, as far as a third one looks at it."""
+    return {
+        "format": FORMAT,
+        "when": "2026-01-02T03:04:05+00:00",
+        "asked": {
+            "index_file_sha256": INDEX_FILE,
+            "data_sha256": DATA,
+            "training_samples": 10,
+            "positions": [7, 9],
+        },
+        "weights": {
+            "after": {"file_sha256": hashlib.sha256(weights.read_bytes()).hexdigest()},
+        },
+        "chain": [{"evidence_sha256": "a" * 64}],
+        "earlier_positions": [0, 3],
+        "data_changed": False,
+    }
+
+
+def put(told: object, beside: Path) -> Path:
+    file = beside.with_name(EVIDENCE)
+    file.write_text(json.dumps(told))
+    return file
+
+
+def test_what_came_before_is_read_from_the_evidence_beside_the_weights(tmp_path: Path) -> None:
+    weights = written(tmp_path)
+    file = put(told_of(weights), weights)
+    earlier = Earlier.of(weights)
+    assert (list(earlier.positions), earlier.data_sha256) == ([0, 3, 7, 9], DATA)
+    assert earlier.data_changed is False
+    assert earlier.links == [
+        {"evidence_sha256": "a" * 64},
+        {
+            "when": "2026-01-02T03:04:05+00:00",
+            "evidence_sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+            "index_file_sha256": INDEX_FILE,
+            "data_sha256": DATA,
+            "forgotten": 2,
+            "weights_file_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+        },
+    ]
+
+
+def test_weights_are_known_under_another_name(tmp_path: Path) -> None:
+    weights = written(tmp_path, name="production-7.safetensors")
+    put(told_of(weights), weights)
+    assert list(Earlier.of(weights).positions) == [0, 3, 7, 9]
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, "production-7.safetensors"])
+def test_what_a_request_has_made_is_refused_without_its_evidence(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match=f"has forgotten samples already, and no {EVIDENCE}"):
+        Earlier.of(written(tmp_path, name=name))
+
+
+def test_other_weights_have_been_through_nothing(tmp_path: Path) -> None:
+    assert Earlier.of(written(tmp_path, mark=None)) == Earlier()
+    theirs = written(tmp_path / "theirs", mark=None, name="model.safetensors")
+    put({"evidence": "of somebody else's, about something else"}, theirs)
+    assert Earlier.of(theirs) == Earlier()
+    torch.save({"weight": torch.ones(3)}, theirs.with_suffix(".pt"))
+    assert Earlier.of(theirs.with_suffix(".pt")) == Earlier()
+
+
+def test_weights_that_were_changed_since_are_refused(tmp_path: Path) -> None:
+    weights = written(tmp_path)
+    put(told_of(weights), weights)
+    for mark in (INDEX_FILE, None):  # whoever writes them anew may leave out the mark
+        metadata = None if mark is None else {MARK: mark}
+        safetensors.torch.save_file({"weight": torch.zeros(3)}, weights, metadata)
+        with pytest.raises(InputError, match="speaks of other weights"):
+            Earlier.of(weights)
+
+
+def without(*path: str) -> Callable[[Told], object]:
+    def remove(told: Told) -> object:
+        *sections, key = path
+        section = told
+        for name in sections:
+            section = section[name]
+        del section[key]
+        return told
+
+    return remove
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        without("format"),
+        without("when"),
+        without("asked"),
+        without("asked", "positions"),
+        without("asked", "index_file_sha256"),
+        without("asked", "data_sha256"),
+        without("asked", "training_samples"),
+        without("weights", "after"),
+        without("chain"),
+        without("earlier_positions"),
+        without("data_changed"),
+        lambda told: told | {"format": "pareto-search evidence, version 2"},
+        lambda told: told | {"earlier_positions": ["3"]},
+        lambda told: told | {"earlier_positions": [True]},
+        lambda told: told | {"earlier_positions": [-1]},
+        lambda told: told | {"earlier_positions": [10]},
+        lambda told: told | {"earlier_positions": 3},
+        lambda told: told | {"chain": "none"},
+        lambda told: told | {"chain": [3]},
+        lambda told: told | {"weights": []},
+        lambda _told: [],
+        lambda _told: None,
+    ],
+)
+def test_evidence_that_is_not_whole_is_refused(
+    damage: Callable[[Told], object], tmp_path: Path
+) -> None:
+    weights = written(tmp_path)
+    put(damage(told_of(weights)), weights)
+    with pytest.raises(InputError, match="is no evidence of ours, or damaged"):
+        Earlier.of(weights)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b'{"format": 1'])
+def test_a_file_that_is_no_json_is_refused(content: bytes, tmp_path: Path) -> None:
+    weights = written(tmp_path)
+    weights.with_name(EVIDENCE).write_bytes(content)
+    with pytest.raises(InputError, match="is no evidence of ours, or damaged"):
+        Earlier.of(weights)
+
+
+def test_evidence_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    weights = written(tmp_path)
+    weights.with_name(EVIDENCE).mkdir()
+    with pytest.raises(InputError, match=r"cannot read .*: Is a directory"):
+        Earlier.of(weights)
+
+
+def test_positions_mean_nothing_in_other_data_and_that_is_remembered() -> None:
+    earlier = Earlier([{}], [1, 2], DATA)
+    assert earlier.in_data(DATA) == earlier
+    moved = earlier.in_data("e" * 64)
+    assert (moved.links, list(moved.positions), moved.data_changed) == ([{}], [], True)
+    assert moved.in_data("e" * 64).data_changed
+    assert not Earlier().in_data(DATA).data_changed
+
+
+def test_a_folder_may_hold_what_the_same_request_has_left_and_nothing_more(tmp_path: Path) -> None:
+    check_folder(tmp_path / "none", INDEX_FILE)
+    check_folder(written(tmp_path / "interrupted").parent, INDEX_FILE)
+    whole = written(tmp_path / "whole")
+    put({}, whole)
+    damaged = tmp_path / "damaged" / WEIGHTS
+    damaged.parent.mkdir()
+    damaged.write_bytes(b"something")
+    for folder in (
+        written(tmp_path / "theirs", mark=None).parent,
+        written(tmp_path / "another", mark="2" * 64).parent,
+        whole.parent,
+        damaged.parent,
+    ):
+        with pytest.raises(InputError, match=f"{folder} holds another"):
+            check_folder(folder, INDEX_FILE)
+
+
+def test_a_path_that_no_folder_can_have_is_told_of() -> None:
+    with pytest.raises(InputError, match=r"cannot look into x.*: File name too long") as caught:
+        check_folder(Path("x" * 300), "ours")
+    assert "--out" in caught.value.remedy
+
+
+def test_a_files_hash_is_the_usual_one(tmp_path: Path) -> None:
+    (tmp_path / "abc").write_bytes(b"abc")  # the example of FIPS 180-4
+    wanted = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert file_sha256(tmp_path / "abc") == wanted
+    for file in (tmp_path / "none", tmp_path):
+        with pytest.raises(InputError, match=f"cannot read {file}: "):
+            file_sha256(file)

@@ -1,0 +1,62 @@
+"""What is said of a request that was carried out: neither too little nor too much."""
+
+from typing import Any
+
+import pytest
+
+from pareto.application.evidence import Earlier
+from pareto.application.plain_words import plain_words
+
+BEFORE = {"ta": 81.25, "fa": 92.5, "ra": 93.75, "mia": 12.5}
+AFTER = {"ta": 80.125, "fa": 78.5, "ra": 91.0, "mia": 25.0}
+DATA = "d" * 64
+
+
+def words(**changes: Any) -> tuple[str, str]:
+    circumstances = {"retrained": False, "given": True, "found": True, "validated": True}
+    circumstances["changed"] = False
+    told = plain_words(BEFORE, AFTER, **{**circumstances, "earlier": Earlier(), **changes})
+    return "\n".join(told["shows"]), "\n".join(told["does_not_show"])
+
+
+def test_every_figure_is_told_in_words() -> None:
+    shows, _ = words()
+    for figures in (BEFORE, AFTER):
+        for value in figures.values():
+            assert f"{value:.2f} %" in shows
+
+
+@pytest.mark.parametrize(
+    ("changes", "there", "not_there"),
+    [
+        ({}, "the method is approximate", "trained anew"),
+        ({}, "No model was retrained", "trained anew"),
+        ({"retrained": True}, "trained anew", "No model was retrained"),
+        ({"retrained": True}, "trained anew", "approximate"),
+        ({"given": True}, "no guarantee", "not handed in"),
+        ({"given": False}, "not handed in", "never was"),
+        ({"found": True, "validated": True}, "`study.validation` has", "never validated"),
+        ({"found": True, "validated": False}, "never validated", "study.validation"),
+        ({"found": False, "validated": False}, "is not known", "was chosen by its figures on half"),
+        ({"changed": True}, "The study was made on other data", "not handed in"),
+        ({"changed": False}, "no guarantee", "The study was made on other data"),
+        ({"earlier": Earlier()}, "no guarantee", "The data have changed"),
+        ({"flags": ["empty_selection"]}, "It shows no forgetting at all", "never validated"),
+        ({"flags": []}, "no guarantee", "It shows no forgetting at all"),
+        ({"earlier": Earlier([{}], (), DATA, True)}, "The data have changed", "not trained on"),
+    ],
+)
+def test_what_is_not_shown_depends_on_what_was_done(
+    changes: dict[str, Any], there: str, not_there: str
+) -> None:
+    _, does_not = words(**changes)
+    assert there in does_not
+    assert not_there not in does_not
+
+
+def test_how_many_samples_of_earlier_requests_were_left_out_is_told() -> None:
+    assert "earlier" not in words()[0]
+    assert (
+        "The 2 samples that earlier requests have named"
+        in words(earlier=Earlier([{}], [4, 5], DATA))[0]
+    )

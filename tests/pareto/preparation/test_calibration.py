@@ -1,0 +1,49 @@
+"""Unit times, as they are measured for a study."""
+
+from dataclasses import replace
+
+import torch
+
+from objectives.runtime import UnitTime
+from pareto.preparation.calibration import calibrate
+from pareto.sampling.space import at_fraction
+from pareto.trials.outcome import Outcome, Ticket
+from pareto.trials.runner import TrialRunner
+from tests.pareto.conftest import Tiny
+from tests.pareto.home import tiny
+
+CPU = torch.device("cpu")
+
+
+def test_a_calibration_prices_every_phase_of_a_trial(tiny_study: Tiny) -> None:
+    params = at_fraction(tiny().ranges, 0.5)
+    outcome = TrialRunner(tiny_study.prepared, CPU).run(Ticket(0, params, 1))
+    assert isinstance(outcome, Outcome)
+    assert tiny_study.unit_times.keys() == outcome.run["phases"].keys()
+
+
+def test_a_calibration_finds_no_negative_and_some_positive_prices(tiny_study: Tiny) -> None:
+    units: list[UnitTime] = list(tiny_study.unit_times.values())
+    assert all(unit.step >= 0 and unit.sample >= 0 for unit in units)
+    assert all(unit.step + unit.sample > 0 for unit in units)
+
+
+def test_a_calibration_measures_what_trials_share_itself(tiny_study: Tiny) -> None:
+    # As if a machine that takes a million seconds had prepared the study.
+    precomputed = tiny_study.prepared.precomputed
+    assert precomputed is not None
+    slow = replace(
+        precomputed,
+        scoring=replace(precomputed.scoring, seconds=1e6),
+        proxy_training=[replace(cost, seconds=1e6) for cost in precomputed.proxy_training],
+    )
+    units = calibrate(replace(tiny_study.prepared, precomputed=slow), CPU)
+    assert 0 < units["score"].price(precomputed.scoring.work) < 1e3
+    assert 0 < units["train"].price(precomputed.proxy_training[-1].work) < 1e3
+
+
+def test_where_no_trial_trains_a_proxy_that_has_no_price(tiny_study: Tiny) -> None:
+    never = tiny(space={"delta": {"low": 0, "high": 0}})
+    material = replace(tiny_study.material, definition=never)
+    train = calibrate(replace(tiny_study.prepared, material=material), CPU)["train"]
+    assert train.step > train.sample == 0
