@@ -18,7 +18,9 @@ from unlearn.seeds import generator
 
 LARGEST = int(np.iinfo(np.int64).max)
 HEADERS = ("index", "file")
-"""Columns of a CSV file that name samples; of both, the first is taken."""
+"""Columns of a CSV file that name samples; where both do, they have to agree."""
+DELIMITERS = (",", ";", "\t")
+"""Of CSV: spreadsheets write the second in many countries, and call text with the third so too."""
 HEADER_REMEDY = (
     "begin it with column names, separated by commas: index or, for images by name, file"
 )
@@ -117,8 +119,9 @@ def read_indices(
 
     `.npy` holds a one-dimensional integer array. Anything else is text with one index per line
     or several separated by commas or blanks; `#` starts a comment. A CSV file with several columns
-    begins with a header that calls one of them `index`, or else `file`; with a single column it
-    needs none. Where samples lie in files, `<class>/<file>` may stand for the index; in text, a
+    begins with a header that calls one of them `index`, or `file`, or both; with a single column it
+    needs none. It may be separated by commas, semicolons or tabs, the first of these in its header.
+     Where samples lie in files, `<class>/<file>` may stand for the index; in text, a
     name with blanks or commas takes a line of its own. Nothing is guessed: a line taken for a
     header by mistake would be a person who is not forgotten.
 
@@ -170,7 +173,7 @@ def _parse_csv(text: str, file: Path, positions: Mapping[str, int]) -> list[int]
     try:
         # Strict, and with its line ends: otherwise a quote that is never closed hides all that
         # comes after it, and digits on both sides of a line end become one index.
-        reader = csv.reader(StringIO(text, newline=""), strict=True)
+        reader = csv.reader(StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
         rows = [
             (reader.line_num, [cell.strip() for cell in row])
             for row in reader
@@ -178,31 +181,54 @@ def _parse_csv(text: str, file: Path, positions: Mapping[str, int]) -> list[int]
         ]
     except csv.Error as error:
         raise InputError(f"{file} is not valid CSV: {error}", "correct the file") from None
-    names = rows[0][1] if rows else []
-    header = next((name for name in HEADERS if name in names), None)
-    if header is not None:
-        if names.count(header) > 1:
-            raise InputError(f"{file} has two columns called {header!r}", "rename one of them")
+    names = [name.lower() for name in rows[0][1]] if rows else []
+    columns = [names.index(header) for header in HEADERS if header in names]
+    width = len(names) if columns else 1
+    if columns:
+        for header in HEADERS:
+            if names.count(header) > 1:
+                raise InputError(f"{file} has two columns called {header!r}", "rename one of them")
         del rows[0]
-        column, width = names.index(header), len(names)
     elif any(len(row) > 1 for _, row in rows):
         raise InputError(f"{file} has several columns, and none is called 'index'", HEADER_REMEDY)
-    elif not all(_is_integer(name) or "/" in name for name in names):
+    elif not all(_is_integer(name) or name in positions or "/" in name for name in rows[0][1]):
         raise InputError(
-            f"line {rows[0][0]} of {file}: {names[0]!r} is not an index", HEADER_REMEDY
+            f"line {rows[0][0]} of {file}: {rows[0][1][0]!r} is not an index", HEADER_REMEDY
         )
-    else:
-        column, width = 0, 1
     for number, row in rows:
         if len(row) > width:  # nobody who is named may be passed over
             raise InputError(
                 f"line {number} of {file} has {len(row)} fields, and its header {width}",
                 "write one sample per line",
             )
-    return [
-        _index(row[column] if column < len(row) else "", file, number, positions)
-        for number, row in rows
-    ]
+        row += [""] * (width - len(row))
+    if len(columns) == 2 and not positions:
+        del columns[1]  # these samples have no files: whose names they are, nobody here knows
+    return [_agreed(row, columns or [0], file, number, positions) for number, row in rows]
+
+
+def _delimiter(text: str) -> str:
+    header = next((line for line in text.splitlines() if line.strip()), "")
+    found = {header.find(mark): mark for mark in DELIMITERS if mark in header}
+    return found[min(found)] if found else DELIMITERS[0]
+
+
+def _agreed(
+    row: Sequence[str],
+    columns: Sequence[int],
+    file: Path,
+    line: int,
+    positions: Mapping[str, int],
+) -> int:
+    """The index that all of these columns mean."""
+    meant = [_index(row[column], file, line, positions) for column in columns]
+    if len(set(meant)) > 1:
+        told = " and ".join(repr(row[column]) for column in columns)
+        raise InputError(
+            f"line {line} of {file}: {told} are two samples",
+            "leave out the column that does not mean positions or files in the training data",
+        )
+    return meant[0]
 
 
 def _is_integer(word: str) -> bool:
@@ -212,10 +238,11 @@ def _is_integer(word: str) -> bool:
 def _index(word: str, file: Path, line: int, positions: Mapping[str, int]) -> int:
     if word in positions:
         return positions[word]
-    if positions and "/" in word:
+    if positions and word and not _is_integer(word):
         raise InputError(
             f"line {line} of {file}: {word!r} is none of the training images",
-            "name them as <class>/<file>; data.train_limit leaves some out",
+            f"name them as <class>/<file>, such as {next(iter(positions))}; data.train_limit leaves"
+            " some out",
         )
     if not _is_integer(word):
         raise InputError(f"line {line} of {file}: {word!r} is not an index", RANGE_REMEDY)
@@ -241,6 +268,12 @@ def _class_position(label: int | str, classes: tuple[str, ...]) -> int:
     if isinstance(label, str) and label in classes:
         return classes.index(label)
     if isinstance(label, int) and 0 <= label < len(classes):
+        if str(label) in classes and classes[label] != str(label):
+            raise InputError(
+                f"the class at position {label} is {classes[label]!r}, and another is called"
+                f" {str(label)!r}",
+                f'name the class that is meant: "{classes[label]}" or "{label}", with quotes',
+            )
         return label
     raise InputError(
         f"the data has no class {label!r}",

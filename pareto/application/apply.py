@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from objectives.evaluation import evaluate
-from pareto.application.evidence import EVIDENCE, MARK, WEIGHTS, check_folder
-from pareto.application.record import Application, Given, Origin, evidence_of
+from pareto.application.evidence import EVIDENCE, MARK, WEIGHTS, check_folder, other_requests
+from pareto.application.record import Application, Given, Origin, evidence_of, tensors_sha256
 from pareto.defaults import WORKSPACE
 from pareto.engines import Announce
 from pareto.engines.devices import use_one_thread
@@ -103,6 +103,14 @@ def apply_request(
         raise TrialFails(
             f"{arm.method} fails on this request: {error}", "choose another configuration"
         ) from None
+    original_network = material.factory.network(problem.original).state_dict()
+    others = other_requests(folder, tensors_sha256(original_network))
+    if others:
+        announce(
+            "these weights have not forgotten what other requests have named that began with the"
+            f" same ones: {', '.join(other.name for other in others)}; to forget all, begin with"
+            " the weights of one of them (--original)"
+        )
     done = Application(
         material,
         asked,

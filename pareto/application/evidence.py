@@ -9,10 +9,11 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from unlearn.datasets import Dataset
 from unlearn.errors import InputError
 
 EVIDENCE, WEIGHTS = "evidence.json", "unlearned.safetensors"
-FORMAT = "pareto-search evidence, version 1"
+FORMAT = "pareto-search evidence, version 2"
 MARK = "index_file_sha256"
 """Metadata of weights that a request has made, by which they are known under any name."""
 
@@ -25,11 +26,14 @@ class Earlier:
         links: one per request, the first one first: hashes of its index file, its evidence and the
             weights that came of it.
         positions: the samples that were forgotten, as positions in the data of `data_sha256`.
+        files: the same by name, `<class>/<file>`, and those that are not in these data any more;
+            None if some lie in no file of their own.
         data_changed: whether requests were made of other data, the samples of which are unknown.
     """
 
     links: Sequence[Mapping[str, Any]] = ()
     positions: Sequence[int] = ()
+    files: Sequence[str] | None = ()
     data_sha256: str | None = None
     data_changed: bool = False
 
@@ -51,6 +55,8 @@ class Earlier:
             after, asked = told["weights"]["after"]["file_sha256"], told["asked"]
             links = [*map(dict, told["chain"]), _link(content, told)]
             positions = [*told["earlier_positions"], *asked["positions"]]
+            named = told["earlier_files"], asked["files"]
+            files = None if None in named else [*map(str, [*named[0], *named[1]])]
             _check(told["format"], positions, asked["training_samples"])
             data, changed = asked["data_sha256"], bool(told["data_changed"])
         except FileNotFoundError:
@@ -64,13 +70,19 @@ class Earlier:
             raise InputError(f"{file} is no evidence of ours, or damaged", remedy) from None
         if after != file_sha256(weights):
             raise InputError(f"{file} speaks of other weights than {weights}", remedy)
-        return cls(links, positions, data, changed)
+        return cls(links, positions, files, data, changed)
 
-    def in_data(self, data_sha256: str) -> "Earlier":
-        """The same where the data are these: positions mean nothing in other ones."""
-        if not self.links or self.data_sha256 == data_sha256:
+    def in_data(self, dataset: Dataset) -> "Earlier":
+        """The same where the data are these: in other ones positions mean nothing, and files are
+        those of the same names."""
+        data = dataset.fingerprint
+        if not self.links or self.data_sha256 == data:
             return self
-        return replace(self, positions=(), data_sha256=data_sha256, data_changed=True)
+        if self.files is None or dataset.files is None:
+            return replace(self, positions=(), data_sha256=data, data_changed=True)
+        gone = set(self.files)
+        there = [position for position, name in enumerate(dataset.files) if name in gone]
+        return replace(self, positions=there, data_sha256=data)
 
 
 def check_folder(folder: Path, index_file_sha256: str) -> None:
@@ -87,6 +99,23 @@ def check_folder(folder: Path, index_file_sha256: str) -> None:
                 raise InputError(f"{folder} holds another {name} already", remedy)
     except OSError as error:
         raise InputError(f"cannot look into {folder}: {error.strerror}", remedy) from None
+
+
+def other_requests(folder: Path, original_sha256: str) -> list[Path]:
+    """The folders beside this one that hold what other requests have made of the same weights.
+
+    Args:
+        original_sha256: of the tensors of these weights, as evidence has it.
+    """
+    found = []
+    for file in sorted(folder.absolute().parent.glob(f"*/{EVIDENCE}")):
+        try:
+            told = json.loads(file.read_bytes())["weights"]["before"]["tensors_sha256"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # whatever it is, it is no evidence of ours
+        if told == original_sha256 and file.parent != folder.absolute():
+            found.append(file.parent)
+    return found
 
 
 def file_sha256(file: Path) -> str:

@@ -16,6 +16,8 @@ def plain_words(
     validated: bool,
     changed: bool,
     earlier: Earlier,
+    forgotten: int,
+    selected: int | None,
     flags: Sequence[str] = (),
 ) -> dict[str, list[str]]:
     """What stands in the evidence as its meaning: what it shows, and what it does not.
@@ -28,6 +30,8 @@ def plain_words(
         validated: whether its figures on untouched data are part of the record.
         changed: whether the study was made on other data, or with another model.
         earlier: the requests before this one.
+        forgotten, selected: how many samples are to be forgotten, and on how many of these the
+            method works; None if it works on none, as by its nature.
         flags: of what the method has done, see `unlearn.problem.Unlearned`.
     """
     shows = [
@@ -47,11 +51,22 @@ def plain_words(
             " trained on."
         )
     does_not = [*(_OF_RETRAINING if retrained else _OF_UNLEARNING), *_OF_EITHER]
+    if selected is not None and selected < forgotten:
+        shows.append(
+            f"The method has selected {selected} of the {forgotten} samples to be forgotten, to"
+            " work on; the others were left out of its training and nothing more."
+        )
     if "empty_selection" in flags:
         does_not.insert(
             0,
             "It shows no forgetting at all: the configuration selected no sample, so that the"
             " method took no step. The weights are those from before, but for pruning.",
+        )
+    elif selected == 0:
+        does_not.insert(
+            0,
+            "It does not show that anything was done about the samples to be forgotten: the"
+            " configuration has selected none of them.",
         )
     if not given:
         does_not.append(

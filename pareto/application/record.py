@@ -125,10 +125,13 @@ def evidence_of(done: Application, weights: Path) -> dict[str, Any]:
             validated=done.origin.validation is not None,
             changed=done.changed,
             earlier=earlier,
+            forgotten=len(done.problem.forget),
+            selected=done.unlearned.sizes.get("forget"),
             flags=done.unlearned.flags,
         ),
         "chain": list(earlier.links),
         "earlier_positions": list(earlier.positions),
+        "earlier_files": None if earlier.files is None else list(earlier.files),
         "data_changed": earlier.data_changed,
     }
 
@@ -172,12 +175,12 @@ def _weights(done: Application, weights: Path) -> dict[str, Any]:
         "before": {
             "file": None if given is None else given.name,
             "file_sha256": None if given is None else given.sha256,
-            "tensors_sha256": _tensors_sha256(factory.network(done.problem.original).state_dict()),
+            "tensors_sha256": tensors_sha256(factory.network(done.problem.original).state_dict()),
         },
         "after": {
             "file": WEIGHTS,
             "file_sha256": file_sha256(weights),
-            "tensors_sha256": _tensors_sha256(done.network),
+            "tensors_sha256": tensors_sha256(done.network),
             "zeros": sparsity(done.unlearned.model),
         },
     }
@@ -193,5 +196,6 @@ def _figures(done: Application, figures: Evaluation, model: nn.Module) -> dict[s
     return {**figures.as_dict(), "fa_of_earlier_requests": 100.0 * float(right.double().mean())}
 
 
-def _tensors_sha256(state: Mapping[str, Tensor]) -> str:
+def tensors_sha256(state: Mapping[str, Tensor]) -> str:
+    """Of weights, in whatever file they lie."""
     return Artifact(on_cpu(state)).fingerprint()

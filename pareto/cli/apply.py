@@ -260,7 +260,9 @@ def _print(evidence: Mapping[str, Any], folder: Path) -> None:
     )
 
     asked, cost = evidence["asked"], evidence["cost"]["seconds"]
-    table = plain_table(f"{asked['forgotten']} of {asked['training_samples']} samples forgotten")
+    table = plain_table(
+        f"{asked['forgotten']} of {asked['training_samples']} samples to be forgotten"
+    )
     table.add_column("")
     add_figure_columns(table)
     table.add_row("before", *figure_cells(evidence["figures"]["before"]))
@@ -276,3 +278,5 @@ def _print(evidence: Mapping[str, Any], folder: Path) -> None:
             result_console.print(f"- {line}", soft_wrap=True)
     wrote = f"Wrote {folder / WEIGHTS} and {folder / EVIDENCE}."
     result_console.print(wrote, soft_wrap=True)
+    following = f"The next request begins with these weights: --original {folder / WEIGHTS}"
+    result_console.print(following, soft_wrap=True)

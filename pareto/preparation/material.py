@@ -63,7 +63,7 @@ class Material:
         )
         earlier = Earlier()
         if file is not None:
-            earlier = Earlier.of(file.resolve()).in_data(dataset.fingerprint)
+            earlier = Earlier.of(file.resolve()).in_data(dataset)
         partition = resolve(definition.forget_request, dataset, seed, earlier.positions)
         halves = split_test(dataset.test.labels, seed)
         normalisation = checkpoint.normalisation if checkpoint else None
@@ -116,6 +116,8 @@ class Material:
             f"{len(train)} training and {len(test)} test images of {len(self.dataset.classes)}"
             f" classes; {len(self.partition.forget)} training images are to be forgotten"
         )
+        if self.partition.forgotten_class is not None:
+            told += f", of class {self.dataset.classes[self.partition.forgotten_class]!r}"
         if self.earlier.positions:
             told += f"; {len(self.earlier.positions)} were forgotten before and are left out"
         if self.earlier.data_changed:

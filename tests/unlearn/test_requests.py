@@ -1,6 +1,7 @@
 """Forget requests."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +121,9 @@ def test_an_index_request_forgets_the_listed_samples_whatever_their_order(tmp_pa
         ("a.csv", 'name,index\r\n"cat,\r\nthe",3\r\n"the ""dog""",1\r\n', [3, 1]),
         ("a.csv", "index\n", []),
         ("a.csv", "index,name\n3\n1,dog\n", [3, 1]),
+        ("a.csv", "id;index\n1;5\n", [5]),
+        ("a.csv", "\nName\tIndex\ncat, the\t3\n", [3]),
+        ("a.csv", "index,file\n3,whose.png\n", [3]),  # these samples have no files
         ("A.CSV", "name,index\ncat,3\n", [3]),
     ],
 )
@@ -143,7 +147,8 @@ FILES = ["cat/a.png", "cat/b c.png", "dog/a.png", "dog/a,b.png", "dog/#1.png"]
         ("a.csv", "file,why\ndog/a.png,asked\ncat/b c.png,asked\n", [2, 1]),
         ("a.csv", 'who,file\nJo,"dog/a,b.png"\n', [3]),
         ("a.csv", "cat/a.png\ndog/#1.png\n", [0, 4]),
-        ("a.csv", "file,index\nleft.png,4\n", [4]),
+        ("a.csv", "file,index\ndog/#1.png,4\ncat/a.png,0\n", [4, 0]),
+        ("a.csv", "Who;File\nJo, the first;dog/a.png\n", [2]),
     ],
 )
 def test_files_may_be_named_instead_of_positions(
@@ -218,8 +223,8 @@ def archive(file: Path) -> None:
         ("more.csv", text("index\n12,13\n"), "line 2 of .*more.csv has 2 fields"),
         ("wide.csv", text("index,name\n1,cat\n2,dog,3\n"), "line 3 of .*wide.csv has 3 fields"),
         ("same.csv", text("index,index\n1,2\n"), "two columns called 'index'"),
-        ("semicolons.csv", text("id;index\n1;5\n"), "line 1 of .*: 'id;index' is not an index"),
-        ("TYPO.CSV", text("Index\n5\n"), "line 1 of .*: 'Index' is not an index"),
+        ("mixed.csv", text("id;index\n1,5\n"), "line 2 of .*mixed.csv: '' is not an index"),
+        ("TYPO.CSV", text("Indx\n5\n"), "line 1 of .*: 'Indx' is not an index"),
         ("typo.csv", text("1O\n3\n"), "line 1 of .*typo.csv: '1O'"),
         ("field.csv", text('"' + "x" * 200_000), "field.csv"),
         ("glued.csv", text('index\n"5\n6"\n'), r"line 3 of .*glued.csv: '5\\n6'"),
@@ -258,6 +263,33 @@ def test_what_is_wrong_with_an_index_file_is_said(
     with pytest.raises(InputError, match=words) as caught:
         resolve(IndexRequest(tmp_path / name), TWENTY, seed=0)
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize("header", ["index,file", "file,index"])
+def test_an_index_and_a_file_that_are_two_samples_are_refused(tmp_path: Path, header: str) -> None:
+    file = tmp_path / "a.csv"
+    row = {"index": "0", "file": "dog/a.png"}
+    file.write_text(f"{header}\n{','.join(row[name] for name in header.split(','))}\n", "utf-8")
+    with pytest.raises(InputError, match=r"'(0|dog/a\.png)' and '(0|dog/a\.png)' are two"):
+        read_indices(file, FILES)
+
+
+@pytest.mark.parametrize("content", ["a.png\n", "cat\\a.png\n", "train/cat/a.png\n"])
+def test_how_files_are_named_is_shown(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "a.txt"
+    file.write_text(content, "utf-8")
+    with pytest.raises(InputError, match="is none of the training images") as caught:
+        read_indices(file, FILES)
+    assert "such as cat/a.png" in caught.value.remedy
+
+
+def test_a_number_that_is_another_classs_name_is_refused() -> None:
+    classes = ("0", "1", "10", "2")
+    data = replace(dataset([0, 1, 2, 3] * 5), classes=classes)
+    with pytest.raises(InputError, match="at position 2 is '10', and another is called '2'"):
+        resolve(ClassRequest(2, 1.0), data, seed=0)
+    assert resolve(ClassRequest("2", 1.0), data, seed=0).forgotten_class == 3
+    assert resolve(ClassRequest(1, 1.0), data, seed=0).forgotten_class == 1
 
 
 @pytest.mark.parametrize("label", ["cow", "1", 3, -1])

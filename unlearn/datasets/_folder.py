@@ -63,7 +63,7 @@ def _classes(part: Path) -> list[str]:
     with _listed(part):
         if not part.is_dir():
             raise InputError(f"there is no folder {part}", LAYOUT)
-        classes = sorted(e.name for e in part.iterdir() if e.is_dir() and e.name[0] != ".")
+        classes = sorted(e.name for e in part.iterdir() if e.is_dir() and not _is_hidden(e.name))
     if len(classes) < 2:
         raise InputError(f"{part} holds {len(classes)} class folders, fewer than 2", LAYOUT)
     return classes
@@ -74,12 +74,20 @@ def _files(part: Path, classes: list[str]) -> tuple[list[Path], torch.Tensor]:
     labels: list[int] = []
     for label, name in enumerate(classes):
         with _listed(part / name), os.scandir(part / name) as entries:
-            members = sorted(e.name for e in entries if e.is_file() and e.name[0] != ".")
+            found = {entry.name: entry.is_dir() for entry in entries if not _is_hidden(entry.name)}
+        for folder in (entry for entry, is_folder in found.items() if is_folder):
+            raise InputError(f"{part / name} holds a folder, {folder!r}", LAYOUT)
+        members = sorted(found)
         if not members:
             raise InputError(f"{part / name} holds no image", LAYOUT)
         files += [part / name / member for member in members]
         labels += [label] * len(members)
     return files, torch.tensor(labels, dtype=torch.int64)
+
+
+def _is_hidden(name: str) -> bool:
+    """Whether a file is one that operating systems leave in folders of images."""
+    return name.startswith(".") or name.lower() in ("thumbs.db", "desktop.ini")
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from pareto.application.evidence import (
     Earlier,
     check_folder,
     file_sha256,
+    other_requests,
 )
+from unlearn.datasets import Dataset, Samples
 from unlearn.errors import InputError
 
 INDEX_FILE, DATA = "1" * 64, "d" * 64
@@ -44,14 +47,23 @@ def told_of(weights: Path) -> Told:
             "data_sha256": DATA,
             "training_samples": 10,
             "positions": [7, 9],
+            "files": ["cat/7.png", "dog/9.png"],
         },
         "weights": {
             "after": {"file_sha256": hashlib.sha256(weights.read_bytes()).hexdigest()},
         },
         "chain": [{"evidence_sha256": "a" * 64}],
         "earlier_positions": [0, 3],
+        "earlier_files": ["cat/0.png", "cat/3.png"],
         "data_changed": False,
     }
+
+
+def data(files: list[str]) -> Dataset:
+    """Images whose pixels tell files apart."""
+    pixels = torch.tensor([sum(name.encode()) % 256 for name in files], dtype=torch.uint8)
+    samples = Samples(pixels.view(-1, 1, 1, 1), torch.zeros(len(files), dtype=torch.int64))
+    return Dataset(samples, samples, ("only",), tuple(files))
 
 
 def put(told: object, beside: Path) -> Path:
@@ -135,8 +147,10 @@ def without(*path: str) -> Callable[[Told], object]:
         without("weights", "after"),
         without("chain"),
         without("earlier_positions"),
+        without("earlier_files"),
+        without("asked", "files"),
         without("data_changed"),
-        lambda told: told | {"format": "pareto-search evidence, version 2"},
+        lambda told: told | {"format": "pareto-search evidence, version 3"},
         lambda told: told | {"earlier_positions": ["3"]},
         lambda told: told | {"earlier_positions": [True]},
         lambda told: told | {"earlier_positions": [-1]},
@@ -174,12 +188,40 @@ def test_evidence_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
 
 
 def test_positions_mean_nothing_in_other_data_and_that_is_remembered() -> None:
-    earlier = Earlier([{}], [1, 2], DATA)
-    assert earlier.in_data(DATA) == earlier
-    moved = earlier.in_data("e" * 64)
+    first, second = data(["cat/a.png"]), data(["cat/a.png", "cat/b.png"])
+    earlier = Earlier([{}], [0], None, first.fingerprint)
+    assert earlier.in_data(first) == earlier
+    moved = earlier.in_data(second)
     assert (moved.links, list(moved.positions), moved.data_changed) == ([{}], [], True)
-    assert moved.in_data("e" * 64).data_changed
-    assert not Earlier().in_data(DATA).data_changed
+    assert moved.in_data(second).data_changed
+    assert not Earlier().in_data(first).data_changed
+
+
+def test_files_are_known_in_other_data_by_their_names() -> None:
+    first = data(["cat/a.png", "cat/b.png", "dog/a.png"])
+    earlier = Earlier([{}], [0, 2], ["cat/a.png", "dog/a.png"], first.fingerprint)
+    without = earlier.in_data(data(["cat/0.png", "cat/b.png", "dog/a.png", "dog/b.png"]))
+    assert (list(without.positions), without.data_changed) == ([2], False)
+    back = without.in_data(first)
+    assert (list(back.positions), back.data_changed) == ([0, 2], False)
+    nameless = replace(first, files=None, classes=("other",))
+    assert earlier.in_data(nameless).data_changed
+
+
+def test_other_requests_of_the_same_weights_are_found(tmp_path: Path) -> None:
+    contents: dict[str, object] = {
+        "first": {"weights": {"before": {"tensors_sha256": "a" * 64}}},
+        "second": {"weights": {"before": {"tensors_sha256": "b" * 64}}},
+        "third": {"weights": {"before": {"tensors_sha256": "a" * 64}}},
+        "list": [1],
+        "number": 7,
+    }
+    for name, told in contents.items():
+        put(told, written(tmp_path / name))
+    written(tmp_path / "broken").with_name(EVIDENCE).write_text("{")
+    found = other_requests(tmp_path / "third", "a" * 64)
+    assert [folder.name for folder in found] == ["first"]
+    assert other_requests(tmp_path / "none" / "new", "a" * 64) == []
 
 
 def test_a_folder_may_hold_what_the_same_request_has_left_and_nothing_more(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ DATA = "d" * 64
 def words(**changes: Any) -> tuple[str, str]:
     circumstances = {"retrained": False, "given": True, "found": True, "validated": True}
     circumstances["changed"] = False
-    told = plain_words(BEFORE, AFTER, **{**circumstances, "earlier": Earlier(), **changes})
+    request = {"earlier": Earlier(), "forgotten": 3, "selected": 3}
+    told = plain_words(BEFORE, AFTER, **{**circumstances, **request, **changes})
     return "\n".join(told["shows"]), "\n".join(told["does_not_show"])
 
 
@@ -43,7 +44,13 @@ def test_every_figure_is_told_in_words() -> None:
         ({"earlier": Earlier()}, "no guarantee", "The data have changed"),
         ({"flags": ["empty_selection"]}, "It shows no forgetting at all", "never validated"),
         ({"flags": []}, "no guarantee", "It shows no forgetting at all"),
-        ({"earlier": Earlier([{}], (), DATA, True)}, "The data have changed", "not trained on"),
+        ({"selected": 0}, "has selected none of them", "It shows no forgetting at all"),
+        ({"selected": 1}, "no guarantee", "has selected none of them"),
+        (
+            {"earlier": Earlier([{}], (), None, DATA, True)},
+            "The data have changed",
+            "not trained on",
+        ),
     ],
 )
 def test_what_is_not_shown_depends_on_what_was_done(
@@ -54,9 +61,14 @@ def test_what_is_not_shown_depends_on_what_was_done(
     assert not_there not in does_not
 
 
+@pytest.mark.parametrize(("selected", "told"), [(0, True), (2, True), (3, False), (None, False)])
+def test_that_a_method_works_on_some_samples_only_is_told(selected: int | None, told: bool) -> None:
+    assert (f"selected {selected} of the 3 samples" in words(selected=selected)[0]) is told
+
+
 def test_how_many_samples_of_earlier_requests_were_left_out_is_told() -> None:
     assert "earlier" not in words()[0]
     assert (
         "The 2 samples that earlier requests have named"
-        in words(earlier=Earlier([{}], [4, 5], DATA))[0]
+        in words(earlier=Earlier([{}], [4, 5], None, DATA))[0]
     )

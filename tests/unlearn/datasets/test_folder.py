@@ -216,6 +216,15 @@ def damage_ppm(folder: Path) -> None:
     (folder / "train/dog/m.ppm").write_bytes(b"P6 8 eight 255\n")
 
 
+def add_subfolder(folder: Path) -> None:
+    (folder / "train/dog/more").mkdir()
+    grey(1).save(folder / "train/dog/more/m.png")
+
+
+def add_dangling_link(folder: Path) -> None:
+    (folder / "train/dog/n.png").symlink_to("nowhere.png")
+
+
 def enlarge(folder: Path) -> None:
     grey(1, width=9).save(folder / "test/dog/m.png")
 
@@ -233,6 +242,8 @@ def enlarge(folder: Path) -> None:
         (damage_header, "train/dog/m.png"),
         (damage_ppm, "train/dog/m.ppm"),
         (enlarge, "test/dog/m.png"),
+        (add_subfolder, "train/dog holds a folder, 'more'"),
+        (add_dangling_link, "train/dog/n.png"),
     ],
 )
 def test_what_is_wrong_with_a_folder_is_named(
