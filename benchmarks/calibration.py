@@ -6,9 +6,9 @@ Configurations from all over the search space run one after the other, with noth
 that all they are charged for is really done. They take turns with calibrations like that of a
 search, in several rounds, of which the fastest counts: what else a machine does makes everything
 slower, and never faster. Errors are those of the calibrated seconds, in percent of the stopwatch's.
-A search has one calibration, and a slow hour in it shifts the prices of all trials alike; how well
-these are priced against each other is a row of its own. Noise is by how much single times of the
-stopwatch, and single calibrations, exceed their fastest.
+A search has one calibration, whose prices are told in terms of a retraining that is timed with it;
+how well it prices trials against each other is a row of its own. Noise is by how much single times
+of the stopwatch, and single calibrations, exceed their fastest.
 """
 
 import statistics
@@ -24,7 +24,7 @@ from benchmarks._report import Row
 from benchmarks._studies import Case, draw_tickets, of_images, prepare
 from objectives.runtime import UnitTimes
 from pareto.engines.devices import choose_devices, use_one_thread
-from pareto.preparation.calibration import calibrate
+from pareto.preparation.calibration import unit_times
 from pareto.preparation.prepared import Prepared
 from unlearn.stopwatch import Phase, Stopwatch, Work
 
@@ -83,7 +83,7 @@ def run_alone(case: Case, prepared: Prepared, device: torch.device) -> list[Run]
     for _ in range(ROUNDS):
         for position, ticket in enumerate(tickets):
             if position % TURN == 0:
-                calibrations.append(calibrate(prepared, device))
+                calibrations.append(unit_times(prepared, device))
             stopwatch, config = Stopwatch(device), definition.config(ticket.params)
             definition.unlearning.unlearn(problem, config, ticket.seed, stopwatch, None)
             timed[position].append(stopwatch.phases)

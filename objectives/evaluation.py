@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from objectives.frm import Metrics
-from objectives.membership import mia_efficacy
+from objectives.membership import infer_membership
 from unlearn.datasets import Samples, stratified_subset
 from unlearn.errors import InputError
 from unlearn.seeds import generator
@@ -110,12 +110,15 @@ class Evaluation:
             where the test data hold no other.
         fa, ra: accuracy on D_f and on D_r.
         mia: MIA-efficacy.
+        attack_accuracy: of the membership attack on what it was fitted on; None in records that
+            were made before it was looked at.
     """
 
     ta: float
     fa: float
     ra: float
     mia: float
+    attack_accuracy: float | None = None
     ta_all_classes: float | None = None
     ta_other_classes: float | None = None
 
@@ -136,7 +139,7 @@ def evaluate(model: nn.Module, sets: EvaluationSets, attack: str) -> Evaluation:
         FloatingPointError: the model's answers are not finite.
     """
     forget, retain, test = (_Answers.of(model, s) for s in (sets.forget, sets.retain, sets.test))
-    mia = mia_efficacy(
+    inference = infer_membership(
         attack,
         retain.confidence[sets.members.numpy()],
         test.confidence[sets.nonmembers.numpy()],
@@ -150,7 +153,8 @@ def evaluate(model: nn.Module, sets: EvaluationSets, attack: str) -> Evaluation:
         ta=100.0 * float(test.correct[retained].mean()),
         fa=100.0 * float(forget.correct.mean()),
         ra=100.0 * float(retain.correct.mean()),
-        mia=mia,
+        mia=inference.efficacy,
+        attack_accuracy=inference.accuracy,
         ta_all_classes=100.0 * float(test.correct.mean()) if both else None,
         ta_other_classes=100.0 * float(test.correct[others].mean())
         if both and others.any()

@@ -6,6 +6,7 @@ then shown to the predictor. MIA-efficacy is the share of D_f taken for non-memb
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.polynomial import Chebyshev
@@ -16,6 +17,9 @@ Attack = Callable[[Confidences, Confidences], Callable[[Confidences], NDArray[np
 """(members, non-members) -> a predictor of membership."""
 
 SVC_DEGREE = 24
+
+TELLING = 55.0
+"""The balanced accuracy, in percent, from which an attack tells something."""
 
 
 def best_threshold(members: Confidences, nonmembers: Confidences) -> float:
@@ -72,10 +76,24 @@ def svc_attack(
 ATTACKS: dict[str, Attack] = {"threshold": threshold_attack, "svc": svc_attack}
 
 
-def mia_efficacy(
+class MembershipInference(NamedTuple):
+    """What came of an attack, in percent.
+
+    Attributes:
+        efficacy: MIA-efficacy, 100 · TN / |D_f|: the share of D_f taken for non-members.
+        accuracy: balanced accuracy on the members and non-members that the predictor was fitted on;
+            50 is guessing, and below `TELLING` the efficacy goes with the draw of these samples
+            more than with the model.
+    """
+
+    efficacy: float
+    accuracy: float
+
+
+def infer_membership(
     attack: str, members: Confidences, nonmembers: Confidences, forgotten: Confidences
-) -> float:
-    """100 · TN / |D_f|: the percentage of the forgotten samples taken for non-members.
+) -> MembershipInference:
+    """Fit a predictor of membership, and show it D_f.
 
     Args:
         attack: a key of `ATTACKS`.
@@ -83,4 +101,8 @@ def mia_efficacy(
         forgotten: confidences on D_f, at least one.
     """
     is_member = ATTACKS[attack](members, nonmembers)
-    return 100.0 * float(np.mean(~is_member(forgotten)))
+    caught, cleared = np.mean(is_member(members)), np.mean(~is_member(nonmembers))
+    return MembershipInference(
+        efficacy=100.0 * float(np.mean(~is_member(forgotten))),
+        accuracy=50.0 * float(caught + cleared),
+    )

@@ -94,11 +94,31 @@ def parse_all(texts: Sequence[str], known: Collection[str]) -> list[Requirement]
     """Parse requirements; see `parse`.
 
     Raises:
-        InputError: one is wrong, or they are no list.
+        InputError: one is wrong, or mistakes a figure's unit, or they are no list.
     """
     if isinstance(texts, str):  # which is a sequence too, of letters
         raise InputError(f"requirements are a list, and {texts!r} is a text", f"give [{texts!r}]")
-    return [parse(text, known) for text in texts]
+    parsed = [parse(text, known) for text in texts]
+    for requirement in parsed:
+        _refuse_wrong_unit(requirement.text)
+    return parsed
+
+
+def _refuse_wrong_unit(text: str) -> None:
+    """Of accuracies that are asked to be some share of 1, and an FRM of some percent."""
+    match = re.fullmatch(r"(ta|ra|frm)[<>=\s]+([\d.]+)", text, re.IGNORECASE)
+    if match is None:
+        return
+    name, number = match[1].lower(), float(match[2])
+    if name == "frm" and number > 1:
+        raise InputError(
+            f"requirement {text!r}: frm goes from 0 to 1",
+            f"write {number / 100:g}" if number <= 100 else "use a number from 0 to 1",
+        )
+    if name != "frm" and 0 < number <= 1:
+        raise InputError(
+            f"requirement {text!r}: {name} is in percent, from 0 to 100", f"write {100 * number:g}"
+        )
 
 
 def violations(

@@ -1,6 +1,7 @@
 """How results look: tables for people, JSON and CSV for programs."""
 
 import json
+import statistics
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from objectives.membership import TELLING
 from pareto.ledger import Trial
 from pareto.records import csv_text
 from pareto.study import Study
@@ -145,6 +147,7 @@ def study_lines(study: Study) -> list[str]:
             f"Ceiling: FRM {study.reference['ceiling']:.3f}. Above it nothing can be told from"
             " retraining."
         )
+        lines += attack_lines(study.reference["runs"])
     lines += origin_lines(study)
     flags = [flag for trial in study.front() for flag in trial.run.get("flags", ())]
     if "degenerate_reference" in flags:
@@ -152,6 +155,22 @@ def study_lines(study: Study) -> list[str]:
             "A reference figure lies under 1 %: FRM divides that gap by 1 percentage point instead."
         )
     return lines
+
+
+def attack_lines(retrained: Sequence[Mapping[str, float]]) -> list[str]:
+    """What has to be known of the membership attack.
+
+    Args:
+        retrained: figures of the retrained models.
+    """
+    accuracies = [run["attack_accuracy"] for run in retrained if "attack_accuracy" in run]
+    if not accuracies or statistics.fmean(accuracies) >= TELLING:
+        return []
+    return [
+        "The membership attack tells samples that retrained models know from unseen ones with a"
+        f" balanced accuracy of {statistics.fmean(accuracies):.1f} %, where guessing has 50 %: MIA,"
+        " and FRM with it, say little here."
+    ]
 
 
 def origin_lines(study: Study) -> list[str]:

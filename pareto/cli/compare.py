@@ -61,7 +61,7 @@ def compare(
     storages.exists(storage)  # a wrong URL is said at once, before torch is loaded
 
     with nothing_collected():
-        from pareto.cli._output import print_csv, print_json, result_console
+        from pareto.cli._output import attack_lines, print_csv, print_json, result_console
         from pareto.cli._progress import ProgressDisplay
         from pareto.experiments.arms import arm_of_method, arm_of_trial
         from pareto.experiments.comparison import (
@@ -94,6 +94,8 @@ def compare(
                 "In brackets: difference to the retrained models. Their FRM is the ceiling, above"
                 " which nothing can be told from retraining.",
             )
+            for line in attack_lines(comparison.retrained.runs):
+                result_console.print(line)
         display.announce(f"wrote {', '.join(map(str, write_comparison(comparison, folder)))}")
     end(results, labels)
 

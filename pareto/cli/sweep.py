@@ -128,14 +128,14 @@ def _trend_table(found: "Sweep") -> "Table":
     table = plain_table(f"Spearman's ρ with {found.swept[0].name}")
     for levels in found.swept[1:]:
         table.add_column(levels.name, justify="right", no_wrap=True)
-    for column in ("", "of the levels' means (p)", "of all runs (p)"):
+    for column in ("", "of the levels' means (p)", "within repeats (p)"):
         table.add_column(column, justify="right", no_wrap=True)
     for trend in found.trends():
         table.add_row(
             *(f"{value:g}" for value in trend.beside.values()),
             trend.figure.upper(),
             _correlation(trend.of_means, trend.p_of_means),
-            _correlation(trend.of_runs, trend.p_of_runs),
+            _correlation(trend.within_repeats, trend.p_within_repeats),
         )
     return table
 

@@ -79,7 +79,8 @@ def whole_arm(method: str, values: Mapping[str, Any]) -> Arm:
 def arm_of_method(text: str, definition: Definition) -> Arm:
     """A method by name; `+omp` prunes θ_o before it (ConMU does so anyway).
 
-    Its configuration is what the definition says of it, and otherwise the first known one.
+    Its configuration is what the definition says of it, and otherwise the first known one; without
+    a pruning rate there, or with 0, `+omp` prunes as in the paper.
 
     Raises:
         InputError: there is no such method, or it cannot be pruned.
@@ -93,7 +94,7 @@ def arm_of_method(text: str, definition: Definition) -> Arm:
     points = chosen.starting_points()
     config = asdict(chosen.config(points[0] if points else {}))
     if name != "conmu":
-        config["pruning_rate"] = chosen.fixed.get("pruning_rate", OMP_RATE) if pruned else 0.0
+        config["pruning_rate"] = (chosen.fixed.get("pruning_rate") or OMP_RATE) if pruned else 0.0
     return Arm(name, config)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from objectives.frm import Metrics, frm_score
@@ -23,9 +24,10 @@ class Row:
         runs: the number of the repeat (`repeat`) and the figures that the means are taken over.
         mean, sd: of `ta`, `fa`, `ra`, `mia` (percent), `rte` (seconds), `frm`, where known; of a
             single run there is no standard deviation.
-        gap: difference of the means of `ta`, `fa`, `ra`, `mia` to the retrained models'.
-        frm_of_means: FRM of the mean figures against the retrained models' mean figures, which is
-            what a table of means allows to compute; `mean["frm"]` is the mean of the repeats' FRM.
+        gap: difference of the means of `ta`, `fa`, `ra`, `mia` to the retrained models' in the same
+            repeats.
+        frm_of_means: FRM of the mean figures against the mean figures of these, which is what a
+            table of means allows to compute; `mean["frm"]` is the mean of the repeats' FRM.
         rte_share: `rte` as a share of retraining's.
     """
 
@@ -81,12 +83,19 @@ def refuse_chosen_by_report(definition: Definition, searched: Definition, trial:
     def halves(of: Definition) -> tuple[int, int | None]:
         return of.seed, of.data.test_limit
 
-    if searched.data.name == definition.data.name and halves(searched) != halves(definition):
+    if _place(searched) == _place(definition) and halves(searched) != halves(definition):
         raise InputError(
             f"{trial} was chosen by test data that this comparison is scored on: its study halves"
             " them in another way, with another seed or data.test_limit",
             f"compare on its own definition: --study {searched.name}, without --seed",
         )
+
+
+def _place(definition: Definition) -> str | Path:
+    """Where the data lie, by whatever links they are named."""
+    name = definition.data.name
+    folder = name.removeprefix("folder:")
+    return name if folder == name else Path(folder).resolve()
 
 
 def tabulate(labels: Sequence[str], results: Results) -> Comparison:
@@ -96,11 +105,27 @@ def tabulate(labels: Sequence[str], results: Results) -> Comparison:
         labels: of the experiment's arms, in their order.
     """
     repeats = results.repeats
+    retrained = _retrained(repeats)
+    originals = numbered({repeat: note["original"] for repeat, note in repeats.items()})
+    rows = [
+        _measured(
+            _row(label, runs := numbered(of), columns(runs), len(of)),
+            # Other repeats have other requests, and are no measure for these runs.
+            _retrained({repeat: repeats[repeat] for repeat in of}),
+        )
+        for label, of in zip(labels, results.runs, strict=True)
+    ]
+    original = _row("original model", originals, columns(originals), len(repeats))
+    return Comparison(results.name, retrained, _measured(original, retrained), rows)
+
+
+def _retrained(repeats: Mapping[int, Mapping[str, Any]]) -> Row:
+    """The row of the retrained models of some repeats."""
     references = [note["reference"] for note in repeats.values()]
     models = [
         {"repeat": repeat, **run}
-        for repeat in repeats
-        for run in repeats[repeat]["reference"]["runs"]
+        for repeat, note in repeats.items()
+        for run in note["reference"]["runs"]
     ]
     values = {
         **columns(models),
@@ -108,14 +133,7 @@ def tabulate(labels: Sequence[str], results: Results) -> Comparison:
         "frm": [reference["ceiling"] for reference in references],
         "rte": [reference["seconds"] for reference in references],
     }
-    retrained = _row("retrained models", models, values, len(repeats))
-    originals = numbered({repeat: note["original"] for repeat, note in repeats.items()})
-    rows = [
-        _measured(_row(label, runs := numbered(of), columns(runs), len(of)), retrained)
-        for label, of in zip(labels, results.runs, strict=True)
-    ]
-    original = _row("original model", originals, columns(originals), len(repeats))
-    return Comparison(results.name, retrained, _measured(original, retrained), rows)
+    return _row("retrained models", models, values if models else {}, len(repeats))
 
 
 def _row(

@@ -192,7 +192,9 @@ def _prepare_on(
     test = material.report if kind == "comparison" else material.search
     workspace = open_workspace(material, place, announce)
     with workspace.lock():
-        prepared = prepare(material, test, workspace, workers, announce, share_work=False)
+        prepared = prepare(
+            material, test, workspace, workers, announce, share_work=False, price_anew=True
+        )
     if workers.device.type == "cuda":
         torch.cuda.empty_cache()  # what training took is for the workers now
     return prepared

@@ -61,7 +61,9 @@ class Trend:
         beside: the value of the second parameter, if there is one.
         of_means, p_of_means: over the levels' means, and its two-sided p-value; None where one of
             the two does not vary, or there are fewer than three levels.
-        of_runs, p_of_runs: the same over all runs.
+        within_repeats, p_within_repeats: the same over the runs, ranked within their repeat: what
+            repeats differ by, such as their requests, counts for nothing. Of repeats that are
+            complete. With p it is Page's trend test, two-sided, with ties.
     """
 
     parameter: str
@@ -69,8 +71,8 @@ class Trend:
     figure: str
     of_means: float | None
     p_of_means: float | None
-    of_runs: float | None
-    p_of_runs: float | None
+    within_repeats: float | None
+    p_within_repeats: float | None
 
 
 @dataclass(frozen=True)
@@ -108,10 +110,15 @@ class Sweep:
         """How each figure goes with the first parameter, line by line."""
         parameter = self.swept[0].name
         return [
-            Trend(parameter, beside, figure, *_spearman(means), *_spearman(runs))
+            Trend(
+                parameter,
+                beside,
+                figure,
+                *_spearman([_pairs_of_means(parameter, figure, points)]),
+                *_spearman(_pairs_by_repeat(parameter, figure, points)),
+            )
             for beside, points in self.lines()
             for figure in SIX_FIGURES
-            for means, runs in [_pairs(parameter, figure, points)]
         ]
 
 
@@ -238,36 +245,45 @@ def _point(at: Mapping[str, Any], runs: Sequence[Mapping[str, float]]) -> Point:
 Pairs = list[tuple[float, float]]
 
 
-def _pairs(parameter: str, figure: str, points: Sequence[Point]) -> tuple[Pairs, Pairs]:
-    """(level, figure) for the mean of every point, and for every run."""
-    whole = [point for point in points if point.runs]
-    return (
-        [(point.at[parameter], point.mean[figure]) for point in whole],
-        [(point.at[parameter], run[figure]) for point in whole for run in point.runs],
-    )
+def _pairs_of_means(parameter: str, figure: str, points: Sequence[Point]) -> Pairs:
+    """(level, figure) for the mean of every point that has any."""
+    return [(point.at[parameter], point.mean[figure]) for point in points if point.runs]
 
 
-def _spearman(pairs: Pairs) -> tuple[float | None, float | None]:
-    """Spearman's ρ and its p-value, exact for up to seven pairs: the usual approximation by a
-    t-distribution gives 0 for a perfect correlation of however few."""
-    levels, figures = [x for x, _ in pairs], [y for _, y in pairs]
-    if len(set(levels)) < MIN_LEVELS or len(set(figures)) < 2:
+def _pairs_by_repeat(parameter: str, figure: str, points: Sequence[Point]) -> list[Pairs]:
+    """(level, figure) for every run, by repeat, where no run of the repeat is missing."""
+    runs = [
+        (point.at[parameter], {run["repeat"]: run[figure] for run in point.runs})
+        for point in points
+        if point.runs
+    ]
+    whole = sorted(set[float].intersection(*(set(of) for _, of in runs))) if runs else []
+    return [[(level, of[repeat]) for level, of in runs] for repeat in whole]
+
+
+def _spearman(blocks: Sequence[Pairs]) -> tuple[float | None, float | None]:
+    """Spearman's ρ within blocks of equal size, and its p-value by permutations within them: exact
+    if these are few, since the usual approximation by a t-distribution gives 0 for a perfect
+    correlation of however few."""
+    levels, figures = ([[pair[n] for pair in block] for block in blocks] for n in (0, 1))
+    if not blocks or len(set(levels[0])) < MIN_LEVELS or all(len(set(of)) < 2 for of in figures):
         return None, None
-    across, up = (_centred_ranks(values) for values in (levels, figures))
+    across, up = ([_centred_ranks(of) for of in sides] for sides in (levels, figures))
 
-    def product(ranks: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-        products: NDArray[np.float64] = (ranks * up).sum(axis=axis)
-        return products
+    def product(*ranks: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+        products = [(x * y).sum(axis=axis) for x, y in zip(ranks, up, strict=True)]
+        total: NDArray[np.float64] = np.sum(products, axis=0)
+        return total
 
     result = permutation_test(
-        (across,),
+        across,
         product,
         permutation_type="pairings",
         vectorized=True,
         n_resamples=PERMUTATIONS,
         rng=0,
     )
-    largest = math.sqrt((across @ across) * (up @ up))
+    largest = math.sqrt(sum(x @ x for x in across) * sum(y @ y for y in up))
     return float(result.statistic) / largest, float(result.pvalue)
 
 

@@ -1,6 +1,7 @@
 """Calibration: the unit times of a study's method on a device, which turn counted work into its
 runtime (RTE)."""
 
+import statistics
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -10,11 +11,10 @@ import torch
 from objectives import runtime
 from objectives.runtime import UnitTime
 from pareto.engines.devices import environment
-from pareto.preparation.prepared import Prepared
+from pareto.preparation.prepared import Prepared, seconds_of_retraining
 from pareto.sampling.space import at_fraction
-from studies import Definition
 from unlearn.problem import Precomputed
-from unlearn.stopwatch import Stopwatch
+from unlearn.stopwatch import Phase, Stopwatch, Work
 
 PROBES = (0.05, 0.1, 0.2, 0.35, 0.6)
 """Where in the search space the runtime is calibrated, from low ends to high ends."""
@@ -23,15 +23,38 @@ PROXY_EPOCHS = 3
 """Of the proxy that a calibration trains, at most: the first epoch takes longer than all others."""
 
 
-def depends_on(definition: Definition, device: torch.device) -> dict[str, Any]:
-    """What unit times depend on beside the problem: the method, and where it runs."""
-    identity = definition.identity()
+RETRAINING = "an epoch of retraining"
+"""The phase that is timed beside those of the method."""
+
+TIMES = 3
+"""How often, in each round; its median counts."""
+
+
+def depends_on(prepared: Prepared, device: torch.device) -> dict[str, Any]:
+    """What unit times depend on beside the problem: the method, where it runs, and the price of
+    retraining that they are told in."""
+    identity = prepared.material.definition.identity()
     method = {k: v for k, v in identity.items() if k.startswith(("method.", "space."))}
-    return {**method, **environment(device)}
+    return {**method, **environment(device), "retraining": prepared.reference.seconds}
 
 
 def calibrate(prepared: Prepared, device: torch.device) -> dict[str, UnitTime]:
-    """Measure the method's unit times on this device, which has nothing else to do.
+    """The method's unit times on this device, which has nothing else to do.
+
+    They are told in terms of the price that retraining has in the study: machines are faster at
+    some times than at others, and `rte <= 0.5 * retrain_rte` should say the same at any. So are
+    then the costs of several methods that were calibrated on different days.
+    """
+    measured = unit_times(prepared, device)
+    epoch, epochs = measured.pop(RETRAINING).step, prepared.material.definition.recipe.epochs
+    scale = prepared.reference.seconds / (epochs * epoch)
+    return {
+        name: UnitTime(scale * unit.step, scale * unit.sample) for name, unit in measured.items()
+    }
+
+
+def unit_times(prepared: Prepared, device: torch.device) -> dict[str, UnitTime]:
+    """Measure the method's unit times, and by turns with them that of `RETRAINING`.
 
     The two smallest probes make scores and proxies themselves, one with some epochs of the proxy's
     training and one with none; the others get them free of charge, because the cost that is
@@ -51,4 +74,11 @@ def calibrate(prepared: Prepared, device: torch.device) -> dict[str, UnitTime]:
         definition.unlearning.unlearn(problem, config, 0, stopwatch, precomputed)
         return stopwatch
 
-    return runtime.calibrate([partial(probe, *each) for each in zip(configs, shared, strict=True)])
+    def retraining() -> Stopwatch:
+        seconds = statistics.median(seconds_of_retraining(problem) for _ in range(TIMES))
+        stopwatch = Stopwatch(device)
+        stopwatch.charge(RETRAINING, Phase(Work(steps=1), seconds / problem.recipe.epochs))
+        return stopwatch
+
+    probes = [partial(probe, *each) for each in zip(configs, shared, strict=True)]
+    return runtime.calibrate([*probes, retraining])

@@ -106,5 +106,5 @@ def _unit_times(
     prepared: Prepared, workspace: Workspace, device: torch.device, announce: Announce
 ) -> dict[str, UnitTime]:
     """The calibration; what it lays on the device is gone afterwards."""
-    key = {"workspace": workspace.key, **depends_on(prepared.material.definition, device)}
+    key = {"workspace": workspace.key, **depends_on(prepared, device)}
     return remembered(UNIT_TIMES, key, partial(calibrate, prepared, device), announce)

@@ -85,6 +85,7 @@ def prepare(
     announce: Announce,
     *,
     share_work: bool = True,
+    price_anew: bool = False,
 ) -> Prepared:
     """Make, or read from the workspace, what a study's trials share; the caller holds its lock.
 
@@ -92,6 +93,8 @@ def prepare(
         test: the half of the test data to score on.
         workers: what is trained is trained side by side by all of them.
         share_work: whether trials shall share scores and proxies.
+        price_anew: whether to time a retraining now, even if this machine has done so before: where
+            stopwatches are compared, they have to run at the same time of the day.
 
     Raises:
         InputError: the workspace cannot be read or written.
@@ -114,7 +117,7 @@ def prepare(
         test,
         weights,
         figures,
-        builder.reference(problem, sets),
+        builder.reference(problem, sets, price_anew),
         builder.precomputed(problem) if share_work and is_taken else None,
         builder.fingerprint(),
     )
@@ -195,7 +198,7 @@ class _Builder:
             return given
         return dict(self.models[Training(None)].tensors)
 
-    def reference(self, problem: Problem, sets: EvaluationSets) -> Reference:
+    def reference(self, problem: Problem, sets: EvaluationSets, price_anew: bool) -> Reference:
         """R models retrained on D_r with θ_o's recipe and seeds of their own."""
         section = self.definition.objectives
         runs: list[Evaluation] = []
@@ -206,23 +209,12 @@ class _Builder:
                 runs.append(evaluate(model.eval(), sets, section.attack))
             except FloatingPointError:
                 raise _diverged(f"the retrained model {run + 1}") from None
+        cost = partial(_cost_of_retraining, problem)
+        if price_anew:
+            self.announce(RETRAINING.is_made)
+            return Reference(tuple(runs), cost())
         depends_on = {"workspace": self.workspace.key, **environment(self.device)}
-        cost = partial(self._cost_of_retraining, problem)
         return Reference(tuple(runs), remembered(RETRAINING, depends_on, cost, self.announce))
-
-    def _cost_of_retraining(self, problem: Problem) -> float:
-        """Extrapolated from epochs that have the device to themselves: when models are trained side
-        by side, a stopwatch tells of the others too."""
-        warm_up = min(WARM_UP_SAMPLES[self.device.type], len(problem.retain))
-        few = problem.retain.take(torch.arange(warm_up, device=self.device))
-        train_from_scratch(problem.build, few, problem.recipe, 0, epochs=1)
-        estimates: list[float] = []
-        began = time.perf_counter()
-        while not estimates or (
-            len(estimates) < TIMED_TRAININGS and time.perf_counter() - began < TIMED_SECONDS
-        ):
-            estimates.append(_seconds_of_training(problem))
-        return statistics.median(estimates)
 
     def precomputed(self, problem: Problem) -> Precomputed:
         """EL2N scores, and the proxy after every number of epochs that the search may ask for."""
@@ -299,7 +291,22 @@ class _Builder:
         return Artifact(tensors, {"training": [asdict(cost) for cost in costs]})
 
 
-def _seconds_of_training(problem: Problem) -> float:
+def _cost_of_retraining(problem: Problem) -> float:
+    """In seconds, with the device to itself: when models are trained side by side, a stopwatch
+    tells of the others too."""
+    warm_up = min(WARM_UP_SAMPLES[problem.device.type], len(problem.retain))
+    few = problem.retain.take(torch.arange(warm_up, device=problem.device))
+    train_from_scratch(problem.build, few, problem.recipe, 0, epochs=1)
+    estimates: list[float] = []
+    began = time.perf_counter()
+    while not estimates or (
+        len(estimates) < TIMED_TRAININGS and time.perf_counter() - began < TIMED_SECONDS
+    ):
+        estimates.append(seconds_of_retraining(problem))
+    return statistics.median(estimates)
+
+
+def seconds_of_retraining(problem: Problem) -> float:
     """What a retraining costs, told from its beginning: all epochs are like the second one. In the
     first, a GPU records the steps that it replays from then on."""
     stopwatch = Stopwatch(problem.device)

@@ -112,7 +112,7 @@ def test_without_a_class_there_is_one_test_accuracy() -> None:
     result = evaluate(MODEL, sets(), "threshold")
     assert result.ta_all_classes is None
     assert result.ta_other_classes is None
-    assert result.as_dict().keys() == {"ta", "fa", "ra", "mia"}
+    assert result.as_dict().keys() == {"ta", "fa", "ra", "mia", "attack_accuracy"}
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from sklearn.metrics import roc_curve
+from sklearn.metrics import recall_score, roc_curve
 from sklearn.svm import SVC
 
-from objectives.membership import ATTACKS, best_threshold, mia_efficacy, threshold_attack
+from objectives.membership import ATTACKS, best_threshold, infer_membership, threshold_attack
 
 Values = list[float]
 # Of few values, so that ties are frequent; and of any.
@@ -101,8 +101,8 @@ def test_the_threshold_attack_calls_members_what_reaches_the_cut(
 def test_the_efficacy_is_the_share_taken_for_non_members(forgotten: Values, percent: float) -> None:
     # The cut is 0.5, and what lies on it is a member.
     members, nonmembers = np.array([0.75, 1.0]), np.array([0.0, 0.25])
-    efficacy = mia_efficacy("threshold", members, nonmembers, np.array(forgotten))
-    assert efficacy == pytest.approx(percent)
+    inference = infer_membership("threshold", members, nonmembers, np.array(forgotten))
+    assert inference.efficacy == pytest.approx(percent)
 
 
 def random_confidences(
@@ -146,13 +146,29 @@ def test_svc_decides_as_scikit_learn_does_for_every_confidence(seed: int) -> Non
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_an_attack_tells_well_separated_groups_apart(attack: str) -> None:
     members, nonmembers = np.linspace(0.8, 1, 50), np.linspace(0, 0.2, 50)
-    assert mia_efficacy(attack, members, nonmembers, members) == 0
-    assert mia_efficacy(attack, members, nonmembers, nonmembers) == 100
+    assert infer_membership(attack, members, nonmembers, members) == (0, 100)
+    assert infer_membership(attack, members, nonmembers, nonmembers) == (100, 100)
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_the_order_of_the_samples_is_no_matter(attack: str) -> None:
     members, nonmembers = random_confidences(60, 60)
     shown = np.linspace(0, 1, 101)
-    straight = mia_efficacy(attack, members, nonmembers, shown)
-    assert mia_efficacy(attack, members[::-1], nonmembers[::-1], shown[::-1]) == straight
+    straight = infer_membership(attack, members, nonmembers, shown)
+    assert infer_membership(attack, members[::-1], nonmembers[::-1], shown[::-1]) == straight
+
+
+@given(
+    st.lists(st.floats(0, 1), min_size=1, max_size=20),
+    st.lists(st.floats(0, 1), min_size=1, max_size=20),
+)
+def test_the_accuracy_is_the_mean_of_scikit_learns_recalls(
+    members: Values, nonmembers: Values
+) -> None:
+    for attack in ATTACKS:
+        truth = [1] * len(members) + [0] * len(nonmembers)
+        taken = ATTACKS[attack](np.array(members), np.array(nonmembers))(
+            np.array([*members, *nonmembers])
+        )
+        found = infer_membership(attack, np.array(members), np.array(nonmembers), np.array([0.5]))
+        assert found.accuracy == pytest.approx(100 * recall_score(truth, taken, average="macro"))

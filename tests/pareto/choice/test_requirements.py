@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pareto.choice.requirements import parse, violations
+from pareto.choice.requirements import parse, parse_all, violations
 from unlearn.errors import InputError
 
 FIGURES = {"ta": 80.0, "frm": 0.9, "rte": 5.0, "retrain_rte": 60.0, "original_ta": 82.5}
@@ -283,3 +283,24 @@ def test_violations_are_slacks_in_the_range_over_which_they_vary(
                 assert violated > max(others, default=0)
             else:
                 assert violated == pytest.approx(-slack / (span or 1), abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "remedy"),
+    [
+        ("ta >= 0.8", "ta is in percent", "write 80"),
+        ("TA >= .95", "ta is in percent", "write 95"),
+        ("ra > 1", "ra is in percent", "write 100"),
+        ("frm >= 60", "frm goes from 0 to 1", "write 0.6"),
+        ("frm >= 600", "frm goes from 0 to 1", "from 0 to 1"),
+    ],
+)
+def test_a_figure_that_is_asked_for_in_another_unit_is_refused(
+    text: str, what: str, remedy: str
+) -> None:
+    known = {"ta", "ra", "frm", "fa"}
+    with pytest.raises(InputError, match=what) as caught:
+        parse_all([text], known)
+    assert remedy in caught.value.remedy
+    meant = ["ta >= 80", "ra >= 99.5", "frm >= 0.6", "fa <= 0.5", "ta - ra >= 0.5", "frm >= 1"]
+    assert [requirement.text for requirement in parse_all(meant, known)] == meant

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,22 @@ def test_what_was_chosen_by_the_data_it_is_scored_on_is_refused(searched: Defini
 def test_what_was_chosen_by_the_other_half_takes_part(searched: Definition) -> None:
     assert seen_by(searched) == 0
     refuse_chosen_by_report(CLEAN, searched, "tiny:4")
+
+
+def test_data_are_the_same_by_whatever_link_they_are_named(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "link").symlink_to("images")
+    named, linked = (
+        CLEAN.model_copy(
+            update={
+                "seed": seed,
+                "data": CLEAN.data.model_copy(update={"name": f"folder:{tmp_path / name}"}),
+            }
+        )
+        for name, seed in (("images", 0), ("link", 8))
+    )
+    with pytest.raises(InputError, match="tiny:4 was chosen by"):
+        refuse_chosen_by_report(named, linked, "tiny:4")
 
 
 def test_what_was_found_on_other_data_takes_part() -> None:
@@ -153,6 +170,14 @@ def test_frm_of_means_is_equation_9_of_the_mean_figures(table: Comparison) -> No
         _, *ours = draws.mean(axis=0)
         gaps = (abs(u - r) / r for u, r in zip(ours, theirs, strict=True))
         assert row.frm_of_means == pytest.approx(math.exp(-sum(gaps)))
+
+
+def test_a_row_is_measured_by_the_retrained_models_of_its_own_repeats(table: Comparison) -> None:
+    second, retrained = table.rows[1], DRAWS[:2, :3].reshape(6, 4).mean(axis=0)
+    assert second.repeats == 2
+    gaps = DRAWS[:2, 5].mean(axis=0) - retrained
+    assert [second.gap[name] for name in PERCENT] == pytest.approx(gaps.tolist())
+    assert second.rte_share == pytest.approx(1.5 / 10.5)
 
 
 def test_the_cost_is_told_as_a_share_of_retrainings(table: Comparison) -> None:

@@ -2,13 +2,14 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from scipy.stats import spearmanr
+from scipy.stats import page_trend_test, rankdata, spearmanr
 
 import studies
 from pareto.experiments.experiment import Results
@@ -237,14 +238,38 @@ def test_a_rank_correlation_of_few_levels_has_its_exact_p_value(figures: list[fl
     rho, p = brute_force(list(levels.values), figures)
     assert found.of_means == pytest.approx(rho)
     assert found.p_of_means == pytest.approx(p)
-    assert (found.of_runs, found.p_of_runs) == (found.of_means, found.p_of_means)
+    within = found.within_repeats, found.p_within_repeats
+    assert within == (found.of_means, found.p_of_means)
 
 
-def test_ties_among_runs_of_a_level_count_in_the_exact_p_value() -> None:
-    found = trend([[1.0, 4.0], [2.0, 3.0], [6.0, 5.0]], Levels("alpha", (0, 1, 2)))
-    rho, p = brute_force([0, 0, 1, 1, 2, 2], [1, 4, 2, 3, 6, 5])
-    assert found.of_runs == pytest.approx(rho)
-    assert found.p_of_runs == pytest.approx(p)
+BLOCKS = st.integers(3, 4).flatmap(
+    lambda levels: st.lists(
+        st.lists(st.integers(0, 4).map(float), min_size=levels, max_size=levels),
+        min_size=2,
+        max_size=2,
+    )
+)
+
+
+@settings(max_examples=20)
+@given(BLOCKS)
+def test_runs_are_ranked_and_permuted_within_their_repeats(blocks: list[list[float]]) -> None:
+    assume(any(len(set(of)) > 1 for of in blocks))
+    levels = Levels("alpha", tuple(range(len(blocks[0]))))
+    found = trend([list(of) for of in zip(*blocks, strict=True)], levels)
+
+    def centred(values: Sequence[float]) -> Any:
+        return rankdata(values) - (len(values) + 1) / 2
+
+    up = np.concatenate([centred(of) for of in blocks])
+    x = centred(levels.values)
+    orders = itertools.product(itertools.permutations(x), repeat=len(blocks))
+    every = np.array([np.concatenate(order) @ up for order in orders])
+    here = np.concatenate([x] * len(blocks)) @ up
+    expected = np.corrcoef(np.concatenate([x] * len(blocks)), up)[0, 1]
+    above, below = np.mean(every >= here - 1e-9), np.mean(every <= here + 1e-9)
+    assert found.within_repeats == pytest.approx(expected)
+    assert found.p_within_repeats == pytest.approx(min(1.0, 2 * min(above, below)))
 
 
 @settings(max_examples=20)
@@ -253,26 +278,35 @@ def test_rank_correlations_are_scipys(figures: list[list[int]]) -> None:
     levels = Levels("alpha", tuple(range(len(figures))))
     found = trend([list(map(float, of)) for of in figures], levels)
     means = [np.mean(of) for of in figures]
-    everything = [value for of in figures for value in of]
-    at = [level for level, of in enumerate(figures) for _ in of]
-    for ours, x, y in (
-        (found.of_means, levels.values, means),
-        (found.of_runs, at, everything),
-    ):
-        if len(set(y)) > 1:
-            assert ours == pytest.approx(spearmanr(x, y).statistic)
-        else:
-            assert ours is None
+    if len(set(means)) > 1:
+        assert found.of_means == pytest.approx(spearmanr(levels.values, means).statistic)
+    else:
+        assert found.of_means is None
 
 
-def test_the_p_value_of_many_runs_comes_near_that_of_the_t_distribution() -> None:
-    draws = np.random.default_rng(3).normal(size=(10, 3)) + 0.03 * np.arange(10)[:, None]
+def test_of_many_runs_the_p_value_is_that_of_pages_trend_test() -> None:
+    draws = np.random.default_rng(3).normal(size=(10, 3)) + 0.04 * np.arange(10)[:, None]
     found = trend(draws.tolist(), Levels("alpha", tuple(range(10))))
-    expected = spearmanr(np.repeat(np.arange(10), 3), draws.ravel()).pvalue
+    expected = 2 * page_trend_test(draws.T, method="exact").pvalue  # which has one side
     assert 0.005 < expected < 0.5
-    assert found.p_of_runs == pytest.approx(expected, rel=0.2)
+    assert found.p_within_repeats == pytest.approx(expected, rel=0.2)
     again = trend(draws.tolist(), Levels("alpha", tuple(range(10))))
     assert again == found
+
+
+def test_what_repeats_differ_by_hides_no_trend() -> None:
+    runs = np.arange(5.0)[:, None] + np.array([0.0, 0.3, 0.1])
+    levels = Levels("alpha", tuple(range(5)))
+    apart = trend((runs + np.array([0.0, 50.0, -90.0])).tolist(), levels)
+    assert apart.within_repeats == trend(runs.tolist(), levels).within_repeats == 1.0
+
+
+def test_a_repeat_that_lacks_a_run_has_no_say_within_repeats() -> None:
+    levels = Levels("alpha", (0, 1, 2))
+    whole = trend([[1.0], [2.0], [3.0]], levels)
+    lacking = trend([[1.0, 9.0], [2.0, 5.0], [3.0]], levels)
+    assert lacking.within_repeats == whole.within_repeats == 1.0
+    assert lacking.of_means == -1.0
 
 
 @pytest.mark.parametrize(
@@ -282,7 +316,8 @@ def test_two_levels_or_a_constant_figure_have_no_correlation(
     figures: Runs, values: tuple[int, ...]
 ) -> None:
     found = trend(figures, Levels("alpha", values))
-    assert (found.of_means, found.p_of_means, found.of_runs, found.p_of_runs) == (None,) * 4
+    assert (found.of_means, found.p_of_means) == (None, None)
+    assert (found.within_repeats, found.p_within_repeats) == (None, None)
 
 
 def test_a_pair_has_a_line_for_every_value_of_the_second_parameter() -> None:

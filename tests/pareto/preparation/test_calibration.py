@@ -1,16 +1,19 @@
 """Unit times, as they are measured for a study."""
 
+import itertools
 from dataclasses import replace
 
+import pytest
 import torch
 
 from objectives.runtime import UnitTime
-from pareto.preparation.calibration import calibrate
+from pareto.preparation.calibration import RETRAINING, calibrate, unit_times
 from pareto.sampling.space import at_fraction
 from pareto.trials.outcome import Outcome, Ticket
 from pareto.trials.runner import TrialRunner
 from tests.pareto.conftest import Tiny
 from tests.pareto.home import tiny
+from unlearn.stopwatch import Stopwatch
 
 CPU = torch.device("cpu")
 
@@ -47,3 +50,22 @@ def test_where_no_trial_trains_a_proxy_that_has_no_price(tiny_study: Tiny) -> No
     material = replace(tiny_study.material, definition=never)
     train = calibrate(replace(tiny_study.prepared, material=material), CPU)["train"]
     assert train.step > train.sample == 0
+
+
+def test_prices_are_told_in_terms_of_a_retraining(
+    tiny_study: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A clock that ticks whenever it is looked at measures the same every time.
+    clock = itertools.count()
+    monkeypatch.setattr(Stopwatch, "now", lambda _stopwatch: float(next(clock)))
+    prepared = tiny_study.prepared
+    measured = unit_times(prepared, CPU)
+    epoch, epochs = measured.pop(RETRAINING).step, tiny().recipe.epochs
+    for price in (epoch * epochs, 3 * epoch * epochs):
+        reference = replace(prepared.reference, seconds=price)
+        units = calibrate(replace(prepared, reference=reference), CPU)
+        assert units.keys() == measured.keys()
+        for name, unit in units.items():
+            scale = price / (epoch * epochs)
+            assert unit.step == pytest.approx(scale * measured[name].step)
+            assert unit.sample == pytest.approx(scale * measured[name].sample)

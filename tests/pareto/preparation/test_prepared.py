@@ -15,7 +15,7 @@ from platformdirs import user_cache_path
 
 from pareto.engines import SerialEngine
 from pareto.preparation.material import Material
-from pareto.preparation.prepared import Prepared, _seconds_of_training, open_workspace, prepare
+from pareto.preparation.prepared import Prepared, open_workspace, prepare, seconds_of_retraining
 from pareto.workspace.artifacts import Artifact
 from tests.pareto.conftest import Tiny
 from tests.pareto.home import Home, tiny
@@ -156,7 +156,7 @@ def test_a_retraining_costs_its_first_epoch_and_for_all_others_what_the_second_d
     monkeypatch.setattr(Stopwatch, "now", lambda _stopwatch: next(clock))
     problem = tiny_study.material.problem(tiny_study.prepared.original, CPU)
     assert problem.recipe.epochs == 3
-    assert _seconds_of_training(problem) == 10 + 4 + 4
+    assert seconds_of_retraining(problem) == 10 + 4 + 4
 
 
 NEVER = 1e9
