@@ -65,7 +65,7 @@ def ours(url: str, definition: Definition, trials: int, engine: Engine, seconds:
     times: list[float] = []
     plan = BudgetPlan(ledger, trials, study_seed=0)
     feed = TrialFeed(ledger, plan, 5, lambda: times.append(time.perf_counter()))
-    with feed.leases_renewed():
+    with feed.at_work():
         engine.run(feed, partial(make_runner, seconds))
     feed.raise_if_only_failures("mend what it fails of")
     # The first trials wait for the workers to start.

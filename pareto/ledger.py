@@ -233,7 +233,7 @@ class Ledger:
     def values(self) -> list[list[float]]:
         """TA, FRM and RTE of the complete trials; what others did in the last `LOOK_SECONDS` may be
         missing."""
-        return [frozen.values for frozen in self._recent() if frozen.state == TrialState.COMPLETE]
+        return [frozen.values for frozen in self._recent() if _state(frozen) == "complete"]
 
     def counts(self) -> Counts:
         """How many trials there are; what others did in the last `LOOK_SECONDS` may be missing."""
@@ -277,6 +277,11 @@ class Ledger:
         with suppress(optuna.exceptions.UpdateFinishedTrialError):
             self._storage.set_trial_user_attr(trial_id, "lease", None)
             self._storage.set_trial_state_values(trial_id, TrialState.WAITING)
+
+    def put_back_all(self) -> None:
+        """Put back every trial of this driver that is not told."""
+        for number, mine in list(self._mine.items()):
+            self.put_back(Ticket(number, mine.params, seed=0))
 
     def start(self, cell: Mapping[str, Any], seed: int) -> Ticket:
         """Begin a trial of an experiment, which nobody has to propose.
@@ -404,19 +409,28 @@ def differing_fields(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[s
 
 
 def _counts(trials: Sequence[FrozenTrial]) -> Counts:
-    states = [_STATES[frozen.state] for frozen in trials]
+    states = [_state(frozen) for frozen in trials]
     return Counts(states.count("complete"), states.count("failed"), states.count("running"))
 
 
+def _state(frozen: FrozenTrial) -> State:
+    """A trial's state; one that another program has entered as complete has not been run."""
+    if frozen.state == TrialState.COMPLETE and "metrics" not in frozen.user_attrs:
+        return "failed"
+    return _STATES[frozen.state]
+
+
 def _trial(frozen: FrozenTrial) -> Trial:
-    complete = frozen.state == TrialState.COMPLETE
+    state = _state(frozen)
+    complete = state == "complete"
+    is_theirs = "another program has entered it" if frozen.state.is_finished() else None
     return Trial(
         number=frozen.number,
-        state=_STATES[frozen.state],
+        state=state,
         params=frozen.user_attrs.get("cell") or dict(frozen.params),
         values=(frozen.values[0], frozen.values[1], frozen.values[2]) if complete else None,
         metrics=frozen.user_attrs.get("metrics", {}) if complete else {},
         run=frozen.user_attrs.get("run", {}) if complete else {},
-        reason=frozen.user_attrs.get("reason") if not complete else None,
+        reason=None if complete else frozen.user_attrs.get("reason", is_theirs),
         lost=bool(frozen.user_attrs.get("lost")),
     )

@@ -123,7 +123,7 @@ def search(
                     wanted, constants(ledger.note("original"), ledger.note("reference"))
                 )
             announce(f"running trials on {opened.workers} worker(s)")
-            with source.stop.on_signals(), source.leases_renewed():
+            with source.at_work():
                 opened.run(source, partial(make_runner, ground.prepared, ground.unit_times))
     if not source.stop.requested:
         source.settle()

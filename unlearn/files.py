@@ -5,6 +5,8 @@ from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from uuid import uuid4
 
+from platformdirs import user_cache_path
+
 from unlearn.errors import InputError
 
 
@@ -25,6 +27,20 @@ def write_at_once(file: Path, content: bytes) -> None:
     finally:
         with suppress(OSError):  # it is the file by now, or could not be made
             draft.unlink()
+
+
+def cache_folder() -> Path:
+    """The user's folder for what can be made again: `~/.cache/pareto-search` on Linux.
+
+    Raises:
+        InputError: the user has no home.
+    """
+    try:
+        return user_cache_path("pareto-search")
+    except RuntimeError:  # as in containers, for users that no file lists
+        raise InputError(
+            "this user has no home folder, and so no cache", "set HOME or XDG_CACHE_HOME"
+        ) from None
 
 
 def read_bytes(file: Path) -> bytes:

@@ -31,6 +31,12 @@ class _MessageConsole(Console):
     def on_broken_pipe(self) -> None:
         self.quiet = True
 
+    def print(self, *what: Any, **how: Any) -> None:
+        try:
+            super().print(*what, **how)
+        except OSError:  # its disk is full, say
+            self.quiet = True
+
 
 # What is printed is what stands there, such as paths with square brackets in them.
 _as_it_is: dict[str, Any] = {"markup": False, "highlight": False, "emoji": False}

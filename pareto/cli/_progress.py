@@ -1,7 +1,8 @@
 """The progress of a search or an experiment, on standard error."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.progress import (
     BarColumn,
@@ -14,6 +15,7 @@ from rich.progress import (
 
 from pareto.cli._output import message_console
 from pareto.trials.progress import Progress as TrialProgress
+from unlearn.errors import InputError
 
 LINES = 10
 """How many lines tell of the progress where no bar can be drawn."""
@@ -51,6 +53,14 @@ class ProgressDisplay:
         """A step of the preparation, or a warning."""
         if not self._quiet:
             message_console.print(message, soft_wrap=True)
+
+    def announce_files(self, write: Callable[[], Sequence[Path]]) -> None:
+        """Write pictures and tables, and say where. Where that fails, all that they are made of is
+        in the storage, and on standard output: the command has done what it was asked for."""
+        try:
+            self.announce(f"wrote {', '.join(map(str, write()))}")
+        except InputError as error:
+            self.announce(f"no pictures and tables: {error.problem}; {error.remedy}")
 
     def update(self, progress: TrialProgress) -> None:
         """A trial has ended."""

@@ -96,7 +96,7 @@ def compare(
             )
             for line in attack_lines(comparison.retrained.runs):
                 result_console.print(line)
-        display.announce(f"wrote {', '.join(map(str, write_comparison(comparison, folder)))}")
+        display.announce_files(lambda: write_comparison(comparison, folder))
     end(results, labels)
 
 

@@ -4,7 +4,10 @@ import atexit
 import errno
 import gc
 import os
+import signal
 import sys
+from contextlib import suppress
+from io import TextIOWrapper
 from typing import Any, NoReturn
 
 import click
@@ -18,6 +21,7 @@ from pareto.cli.search import search
 from pareto.cli.show import show
 from pareto.cli.sweep import sweep
 from pareto.cli.validate import validate
+from pareto.trials.stop_request import STOPS, is_left_alone
 from unlearn.errors import InputError, UserFacingError
 
 INTERRUPTED = 130
@@ -65,10 +69,15 @@ for command in (search, list_studies, show, pick, validate, apply, compare, swee
 
 def main() -> NoReturn:
     """Run the program; a user's mistake ends it with two lines and exit code 2."""
+    for number in STOPS[1:]:  # wherever they come; Python does so for SIGINT
+        if not is_left_alone(number):
+            signal.signal(number, signal.default_int_handler)
     atexit.register(gc.freeze)  # what is left then goes with the process, without a last look at it
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed, as by `>&-`
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - for as long as the program runs
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # not every terminal has arrows and Greek letters
     try:
         with cli.make_context("pareto-search", sys.argv[1:]) as context:
             code: Any = cli.invoke(context)
@@ -119,4 +128,5 @@ def _discard_output() -> None:
 
 
 def _complain(problem: str, remedy: str) -> None:
-    print(f"error: {problem}\n{remedy}", file=sys.stderr)
+    with suppress(OSError):  # whoever wrote messages to a disk that is full has none
+        print(f"error: {problem}\n{remedy}", file=sys.stderr)

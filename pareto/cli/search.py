@@ -122,8 +122,7 @@ def search(
         )
     if result.complete():
         print_study(result, form)
-        written = write_reports(result, folder)
-        display.announce(f"wrote {', '.join(map(str, written))}")
+        display.announce_files(lambda: write_reports(result, folder))
     if len(result.complete()) < budget:
         raise KeyboardInterrupt
     wanted = [word for text in conditions for word in ("--require", text)]

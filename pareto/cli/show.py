@@ -45,14 +45,14 @@ def show(study: str | None, against: str | None, storage: str, form: str) -> Non
 
 def _show_against(study: "Study", other: "Study", form: str) -> None:
     from pareto.cli._head_to_head import print_head_to_head
-    from pareto.cli._output import message_console
+    from pareto.cli._progress import ProgressDisplay
     from pareto.export import results_folder, write_against
     from pareto.head_to_head import compare_fronts
 
     compared = compare_fronts(study, other)
-    file = write_against(study, other, results_folder(study.name))
+    folder = results_folder(study.name)
     print_head_to_head(compared, form)
-    message_console.print(f"wrote {file}", soft_wrap=True)
+    ProgressDisplay(quiet=False).announce_files(lambda: [write_against(study, other, folder)])
 
 
 def print_study(study: "Study", form: str) -> None:

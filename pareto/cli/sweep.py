@@ -101,7 +101,7 @@ def sweep(
         else:
             result_console.print(_table(found))
             result_console.print(_trend_table(found))
-        display.announce(f"wrote {', '.join(map(str, write_sweep(found, folder)))}")
+        display.announce_files(lambda: write_sweep(found, folder))
     end(results, [point.label for point in found.points])
 
 

@@ -49,6 +49,7 @@ for _name, _value in {
 # what does not fit, also into a small /dev/shm, goes to files in the temporary folder.
 OBJECT_STORE_BYTES = 2**30
 JOIN_SECONDS = 60
+LONGEST_TMPDIR, SHORT_TMPDIR = 20, "/tmp"
 # Ray's own limits, one after the other and over again, add up to a quarter of an hour.
 IMPATIENCE = {
     "RAY_NUM_REDIS_GET_RETRIES": "1",
@@ -190,7 +191,10 @@ def _swept_folder() -> Iterator[str]:
 def _sweep() -> None:
     """The life of the sweeper."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is the last to leave
-    with tempfile.TemporaryDirectory(prefix="pareto-ray-") as folder:  # short: sockets lie in it
+    # Its name has to be short, for sockets lie in it: many a system's own TMPDIR is not.
+    is_long = len(os.fsencode(tempfile.gettempdir())) > LONGEST_TMPDIR
+    parent = SHORT_TMPDIR if is_long and os.access(SHORT_TMPDIR, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="pareto-ray-", dir=parent) as folder:
         print(folder, flush=True)
         sys.stdin.read()  # until the driver is done, or dead
         while left := [process for process in psutil.process_iter() if _belongs(process, folder)]:

@@ -5,6 +5,7 @@ import os
 import pickle
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,8 +21,10 @@ import torch
 from pareto.engines._contract import INTERRUPTED, Announce, Make, Result, Source, T, Task, Work
 from pareto.errors import EngineError
 from pareto.trials.outcome import Failure
+from unlearn.errors import InputError
 
 POLL_SECONDS = 0.2
+LONGEST_TMPDIR = 107 - len("/pymp-12345678/listener-12345678")
 MAX_FAILED_STARTS = 3
 REMEDY = "try fewer --workers, or another --device"
 # Where forking is safe, one process without threads, and without CUDA, imports what all of them
@@ -53,6 +56,20 @@ def end_if_imported_by_worker() -> None:
     that searches whenever it is imported, and would start workers of its own."""
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         os._exit(_NO_GUARD)
+
+
+def refuse_long_temporary_folder() -> None:
+    """Make sure that the sockets of a pool, which lie in it, can have names.
+
+    Raises:
+        InputError: they cannot.
+    """
+    folder = tempfile.gettempdir()
+    if len(os.fsencode(folder)) > LONGEST_TMPDIR:
+        raise InputError(
+            f"the folder for temporary files has too long a name for sockets: {folder}",
+            "set TMPDIR to a shorter one, such as /tmp, or use --workers 1",
+        )
 
 
 def start_forking() -> None:
@@ -173,9 +190,9 @@ class PoolEngine:
         return source.next() if task is None else task
 
     def _put_back_reserve(self, source: Source[Any, Any]) -> None:
-        if self._reserve is not None:
-            source.put_back(self._reserve)
-            self._reserve = None
+        task, self._reserve = self._reserve, None
+        if task is not None:
+            source.put_back(task)
 
     def _receive(self, source: Source[Any, Any], position: int) -> None:
         """Take in one message of a worker, or its death."""
@@ -303,11 +320,27 @@ def _start() -> tuple[BaseProcess, Connection]:
     ours, theirs = multiprocessing.Pipe()
     process = CONTEXT.Process(target=_work, args=(theirs,), daemon=True)
     try:
-        with _sigint_blocked():
+        with _sigint_blocked(), _only_real_scripts():
             process.start()
     finally:
         theirs.close()
     return process, ours
+
+
+@contextmanager
+def _only_real_scripts() -> Iterator[None]:
+    """Let workers import the script that this process was started by, if that is a file: one that
+    came by standard input is none, whatever Python calls it."""
+    main = sys.modules["__main__"]
+    file: str | None = getattr(main, "__file__", None)
+    if file is None or os.path.exists(file):
+        yield
+        return
+    del main.__file__
+    try:
+        yield
+    finally:
+        main.__file__ = file
 
 
 @contextmanager

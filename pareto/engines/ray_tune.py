@@ -131,7 +131,8 @@ class RayEngine:
         payload = pickle.dumps(work)
         for attempt in range(1, MAX_CALLS + 1):
             try:
-                with self._reserved(min(side_by_side, self._on_a_machine)) as (workers, room):
+                most = min(side_by_side, self._on_a_machine)
+                with self._reserved(most, announce) as (workers, room):
                     return cast("T", self._call_once(payload, announce, workers, room))
             except DEATHS as error:
                 reason = _reason(str(error))
@@ -143,7 +144,7 @@ class RayEngine:
         raise EngineError(f"a Ray worker died, {MAX_CALLS} times: {reason}", MEMORY)
 
     @contextmanager
-    def _reserved(self, workers: int) -> Iterator[tuple[int, PlacementGroup]]:
+    def _reserved(self, workers: int, announce: Announce) -> Iterator[tuple[int, PlacementGroup]]:
         """Room on one machine for so many workers, if it is free by now, and for one otherwise.
 
         Whatever runs there is ended with the block.
@@ -152,6 +153,12 @@ class RayEngine:
         if workers > 1 and not group.wait(PATIENCE_SECONDS):
             remove_placement_group(group)
             workers, group = 1, placement_group([self._needs(1)])
+        if workers == 1 and not group.wait(PATIENCE_SECONDS):
+            free: dict[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]
+            announce(
+                f"waiting for {_listed(self._needs(1))} on one machine of the Ray cluster, which"
+                f" has {_listed(free)} free"
+            )
         try:
             yield workers, group
         finally:
@@ -304,6 +311,10 @@ class _Actor(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         return {"outcome": self._run_trial(self._ticket), "done": True}
+
+
+def _listed(resources: Mapping[str, float]) -> str:
+    return " and ".join(f"{resources.get(kind, 0):g} {kind}s" for kind in ("CPU", "GPU"))
 
 
 def _reason(said: str) -> str:

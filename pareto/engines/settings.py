@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -79,8 +80,10 @@ class EngineSettings:
         Raises:
             InputError: there is no such device, or it would be shared and must not be.
         """
-        if self.name == "local":
-            self._devices(runtime)
+        if self.name == "local" and len(self._devices(runtime)) > 1:
+            local.refuse_long_temporary_folder()
+        if self.name == "ray":
+            _refuse_homeless()
 
     def start_early(self, runtime: str) -> None:
         """Begin with what takes its time to start, while there are other things to do first."""
@@ -118,3 +121,11 @@ class EngineSettings:
                     "use --workers 1 or whole GPUs, or, for a search, calibrated runtime",
                 )
             yield engine
+
+
+def _refuse_homeless() -> None:
+    """Ray wants to know a home, though nothing is kept there."""
+    try:
+        Path.home()
+    except RuntimeError:
+        raise InputError("Ray needs a home folder, and this user has none", "set HOME") from None

@@ -121,7 +121,7 @@ def run_experiment(
                     ledger, engine, material.repeated(repeat), kind, absolute(workspace), announce
                 )
                 feed = TrialFeed(ledger, plans[repeat], max_failures, report_progress)
-                with feed.stop.on_signals(), feed.leases_renewed():
+                with feed.at_work():
                     engine.run(feed, partial(_make_runner, prepared))
                 feed.raise_if_only_failures("mend the cause, and run the same command again")
                 if feed.stop.requested:

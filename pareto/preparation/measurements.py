@@ -12,12 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from platformdirs import user_cache_path
 from pydantic import TypeAdapter
 
 from objectives.runtime import UnitTime
 from unlearn.errors import InputError, first_line
-from unlearn.files import write_at_once
+from unlearn.files import cache_folder, write_at_once
 
 T = TypeVar("T")
 
@@ -61,8 +60,9 @@ def remembered(
     Without a place to keep it, it is measured, and used, all the same.
     """
     key = hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()[:16]
-    file = user_cache_path("pareto-search") / f"{measurement.name}-{key}.json"
-    with suppress(OSError, ValueError):  # not there, or not ours: it is measured again
+    name = f"{measurement.name}-{key}.json"
+    with suppress(InputError, OSError, ValueError):  # not there, or not ours: it is measured again
+        file = cache_folder() / name
         found = measurement.form.validate_json(file.read_bytes())
         if measurement.was_made is not None:
             announce(f"{measurement.was_made}: {file}")
@@ -70,8 +70,9 @@ def remembered(
     announce(measurement.is_made)
     measured = measure()
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_at_once(file, measurement.form.dump_json(measured))
+        folder = cache_folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        write_at_once(folder / name, measurement.form.dump_json(measured))
     except (OSError, InputError) as error:
         announce(f"what was measured cannot be kept: {first_line(error)}")
     return measured

@@ -27,6 +27,10 @@ class Backend(Protocol):
         """Make it ready for studies, all at once: no other process ever sees half of it. To be
         found there already, made by another process, is as good."""
 
+    def identity(self) -> object:
+        """What it is at this moment: something else once it was removed, or another one has taken
+        its place. A server's is always the same."""
+
     def clock(self) -> float:
         """What time it is there, in seconds since 1970."""
 

@@ -12,3 +12,12 @@ def clock_of_folder(folder: Path) -> float:
     """
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".pareto-search-") as probe:
         return Path(probe.name).stat().st_mtime
+
+
+def identity_of_file(file: Path) -> tuple[int, int] | None:
+    """Of which file a name is at this moment; None if there is none."""
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pareto.errors import StorageError
+from pareto.storages._backend import Backend
 from unlearn.errors import first_line
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ RETRY_SECONDS = 0.5
 Announce = Callable[[str], None]
 
 
-def guard(storage: "BaseStorage", shown: str, may_come_back: bool, announce: Announce) -> None:
+def guard(storage: "BaseStorage", backend: Backend, announce: Announce) -> None:
     """Let every call of a storage wait until its place answers, if that may come back.
 
     A call that failed is made again as a whole. One that was carried out although its answer got
@@ -28,7 +29,7 @@ def guard(storage: "BaseStorage", shown: str, may_come_back: bool, announce: Ann
 
     From then on, its methods raise StorageError where the place does not work (any more).
     """
-    watch = _Watch(shown, may_come_back, announce)
+    watch = _Watch(backend, announce)
     for name in _public_methods():
         setattr(storage, name, watch.guarded(getattr(storage, name)))
 
@@ -42,9 +43,10 @@ def _public_methods() -> list[str]:
 class _Watch:
     """One storage's state of health; shared by the threads that use it."""
 
-    def __init__(self, shown: str, may_come_back: bool, announce: Announce) -> None:
-        self._shown = shown
-        self._patience = OUTAGE_SECONDS if may_come_back else 0.0
+    def __init__(self, backend: Backend, announce: Announce) -> None:
+        self._backend, self._opened = backend, backend.identity()
+        self._shown = backend.shown
+        self._patience = OUTAGE_SECONDS if backend.may_come_back else 0.0
         self._announce = announce
         self._said = False
 
@@ -53,12 +55,15 @@ class _Watch:
             failed_since: float | None = None
             while True:
                 try:
+                    self._check_place()
                     result = method(*arguments, **named)
                 except StorageError:
                     raise  # of another of these methods, which has waited already
                 except Exception as error:
                     reason = trouble_with_place(error)
                     if reason is None:
+                        if is_gone(method.__name__, error):
+                            raise self._gone() from error
                         raise
                     now = time.monotonic()
                     # The first failure may only tell that the connection is an old one.
@@ -74,6 +79,14 @@ class _Watch:
 
         return call
 
+    def _check_place(self) -> None:
+        """A file that was removed takes in what is written to it, and loses it."""
+        if self._backend.identity() != self._opened:
+            raise StorageError(
+                f"{self._shown} was removed or replaced while it was in use",
+                "put it back, and run the same command again",
+            )
+
     def _say_outage(self, reason: str) -> None:
         if not self._said:
             self._said = True
@@ -87,6 +100,12 @@ class _Watch:
             self._said = False
             self._announce("the storage answers again")
 
+    def _gone(self) -> StorageError:
+        return StorageError(
+            f"another program has deleted or changed what was in use in {self._shown}",
+            "see what is left with `pareto-search list`, and begin anew if the study is gone",
+        )
+
     def _given_up(self, reason: str) -> StorageError:
         waited = f" for {self._patience:.0f} s" if self._patience else ""
         return StorageError(
@@ -98,12 +117,19 @@ class _Watch:
 def trouble_with_place(error: BaseException) -> str | None:
     """In one line, what an exception says of the place that a storage lies at: that it cannot be
     reached, written, or is full or damaged. None if it says anything else."""
-    from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
+    from sqlalchemy.exc import (
+        DatabaseError,
+        DBAPIError,
+        InterfaceError,
+        InternalError,
+        OperationalError,
+    )
 
     cause: BaseException | None = error
     while cause is not None:
         if (
-            isinstance(cause, OperationalError | InterfaceError)
+            # Internal: PostgreSQL's, of a server that may only be read, as after a failover.
+            isinstance(cause, OperationalError | InterfaceError | InternalError)
             or (isinstance(cause, DBAPIError) and cause.connection_invalidated)
             or type(cause) is DatabaseError  # SQLite's, of a file that is damaged
         ):
@@ -112,6 +138,19 @@ def trouble_with_place(error: BaseException) -> str | None:
             return said_by_library(cause)
         cause = cause.__cause__
     return None
+
+
+def is_gone(method: str, error: BaseException) -> bool:
+    """Whether an exception says that a study, a trial or a table is not there any more.
+
+    Args:
+        method: of the storage; those that look for something may well find nothing.
+    """
+    from sqlalchemy.exc import ProgrammingError
+
+    if isinstance(error, KeyError):
+        return not method.startswith(("get_study_id", "get_trial_id"))
+    return isinstance(error, ProgrammingError) or isinstance(error.__cause__, ProgrammingError)
 
 
 def said_by_library(error: BaseException) -> str:

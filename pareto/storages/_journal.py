@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pareto.storages._files import clock_of_folder
+from pareto.storages._files import clock_of_folder, identity_of_file
 from unlearn.errors import InputError, in_one_line
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ class JournalBackend:
 
     def create(self) -> None:
         self._file.touch()
+
+    def identity(self) -> object:
+        return identity_of_file(self._file)
 
     def clock(self) -> float:
         return clock_of_folder(self._file.parent)

@@ -68,7 +68,7 @@ def connect(
         storage = backend.open(writable=writable)
     except _library_errors() as error:
         raise _unusable(backend, error) from None
-    guard(storage, backend.shown, backend.may_come_back, announce)
+    guard(storage, backend, announce)
     return storage
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from pareto.storages._files import clock_of_folder
+from pareto.storages._files import clock_of_folder, identity_of_file
 from pareto.storages._schema import holds_studies
 from unlearn.errors import InputError
 
@@ -53,6 +53,9 @@ class SqliteBackend:
                 return
             with suppress(FileExistsError):  # another process was quicker: its storage is as good
                 self._file.hardlink_to(draft)
+
+    def identity(self) -> object:
+        return identity_of_file(self._file)
 
     def clock(self) -> float:
         return clock_of_folder(self._file.parent)

@@ -2,8 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from pareto.errors import OnlyFailures
 from pareto.leases import beating
@@ -51,27 +51,42 @@ class TrialFeed:
     def next(self) -> Ticket | None:
         if self._lease_error is not None:
             raise self._lease_error
-        now = time.monotonic()
-        if now - self._looked_around >= LOOK_AROUND_SECONDS:
-            self._looked_around = now
-            self._ledger.take_over_lost()
-        return self._plan.take()
+        with self.stop.deferred():
+            now = time.monotonic()
+            if now - self._looked_around >= LOOK_AROUND_SECONDS:
+                self._looked_around = now
+                self._ledger.take_over_lost()
+            return self._plan.take()
 
     def report(self, ticket: Ticket, result: Outcome | Failure) -> None:
-        if isinstance(result, Failure):
-            self._ledger.fail(ticket, result)
-            self._reasons.append(result.reason)
-        elif (defect := result.defect()) is not None:
-            self._ledger.fail(ticket, Failure(defect))
-            self._reasons.append(defect)
-        else:
-            self._ledger.complete(ticket, result)
-            if not self._only_fails:
-                self._reasons.clear()
+        with self.stop.deferred():
+            if isinstance(result, Failure):
+                self._ledger.fail(ticket, result)
+                self._reasons.append(result.reason)
+            elif (defect := result.defect()) is not None:
+                self._ledger.fail(ticket, Failure(defect))
+                self._reasons.append(defect)
+            else:
+                self._ledger.complete(ticket, result)
+                if not self._only_fails:
+                    self._reasons.clear()
         self._on_report()
 
     def put_back(self, ticket: Ticket) -> None:
-        self._ledger.put_back(ticket)
+        with self.stop.deferred():
+            self._ledger.put_back(ticket)
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """While an engine is fed: leases are renewed, signals stop it, and what an interruption
+        left in nobody's hands is put back."""
+        with self.stop.on_signals(), beating(self._renew_leases):
+            try:
+                yield
+            except KeyboardInterrupt:
+                with self.stop.deferred():
+                    self._ledger.put_back_all()
+                raise
 
     def settle(self) -> None:
         """See to it that no trial of a dead driver is left running, of those that run by now."""
@@ -87,10 +102,6 @@ class TrialFeed:
                 f"{len(self._reasons)} trials failed in a row, {times} of them with: {reason}",
                 remedy,
             )
-
-    def leases_renewed(self) -> AbstractContextManager[None]:
-        """Renew the leases in the background while the block runs."""
-        return beating(self._renew_leases)
 
     def _renew_leases(self) -> bool:
         try:

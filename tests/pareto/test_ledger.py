@@ -270,3 +270,18 @@ def test_a_trial_that_is_put_back_is_the_next_one_asked_for(ledger: Ledger) -> N
     ledger.put_back(ticket)
     assert ledger.counts() == Counts(complete=0, failed=0, running=0)
     assert ask(ledger) == ticket
+
+
+def test_what_another_program_enters_as_complete_has_not_been_run(
+    memory: BaseStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pareto.ledger.LOOK_SECONDS", 0.0)
+    ledger = open_ledger(memory)
+    run(ledger, 1)
+    study = optuna.load_study(study_name="cheap", storage=memory)
+    study.add_trial(optuna.trial.create_trial(values=[99.0, 1.0, 0.01]))
+    theirs = ledger.trials()[1]
+    assert (theirs.state, theirs.reason) == ("failed", "another program has entered it")
+    assert len(ledger.values()) == ledger.counts().complete == 1
+    run(ledger, 2)
+    assert ledger.counts() == Counts(complete=2, failed=1, running=0)

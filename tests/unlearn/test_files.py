@@ -1,12 +1,13 @@
 """Files that are there whole or not at all, and texts."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from unlearn.errors import InputError
-from unlearn.files import read_text, write_at_once
+from unlearn.files import cache_folder, read_text, write_at_once
 
 
 @pytest.mark.parametrize("before", [None, b"something longer than what comes"])
@@ -49,3 +50,12 @@ def test_what_is_no_text_is_told_of(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=f"cannot read {file}") as caught:
             read_text(file)
         assert caught.value.remedy == ("check the path" if content is None else "save it as UTF-8")
+
+
+def test_a_user_without_a_home_has_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 987_654)  # whom no file lists
+    with pytest.raises(InputError, match="no home folder") as caught:
+        cache_folder()
+    assert "HOME" in caught.value.remedy

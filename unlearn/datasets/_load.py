@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from platformdirs import user_cache_path
 
 from unlearn.datasets._digits import load_digits
 from unlearn.datasets._downloaded import SOURCES, load_downloaded
@@ -12,6 +11,7 @@ from unlearn.datasets._folder import load_folder
 from unlearn.datasets._samples import Dataset, Samples, to_unit
 from unlearn.datasets._split import stratified_subset
 from unlearn.errors import InputError
+from unlearn.files import cache_folder
 from unlearn.seeds import generator
 
 
@@ -44,7 +44,7 @@ def load(
         path = Path(name.removeprefix("folder:"))
         return _noisy(load_folder(path, seed, train_limit, test_limit), pixel_noise, seed)
     elif name in SOURCES:
-        dataset = load_downloaded(name, folder or user_cache_path("pareto-search") / "data")
+        dataset = load_downloaded(name, folder or cache_folder() / "data")
     else:
         known = ", ".join(["digits", *SOURCES, "folder:PATH"])
         raise InputError(f"no data set is called {name!r}", f"use one of {known}")

@@ -219,6 +219,13 @@ def test_an_output_without_room_is_told_in_two_lines(form: str, finished: Home) 
     assert len(ended.stderr.splitlines()) == 2
 
 
+def test_an_output_that_knows_no_arrows_shows_the_front_all_the_same(finished: Home) -> None:
+    ended = shell(f"PYTHONIOENCODING=ascii {SHOW}", finished)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    for trial in finished.study().front():
+        assert f"{trial.metrics['ta']:.2f}" in ended.stdout
+
+
 def test_outputs_may_be_closed(finished: Home) -> None:
     assert shell(f"{SHOW} >&-", finished).stderr == ""
     ended = shell(f"{SHOW} --format json 2>&-", finished)
@@ -231,6 +238,22 @@ def test_a_search_goes_on_when_nobody_reads_what_it_says(home: Home) -> None:
     ended = shell(f"({command} --format json > out.json) 2>&1 | head -n 1", home)
     assert len(ended.stdout.splitlines()) == 1
     assert len(json.loads((home.folder / "out.json").read_text())["trials"]) == 3
+
+
+def test_a_search_goes_on_when_what_it_says_has_no_room(home: Home) -> None:
+    command = f"{shlex.quote(str(PROGRAM))} --study {NAME} --budget 3 --workers 1 --format json"
+    ended = shell(f"{command} 2> /dev/full", home)
+    assert ended.returncode == 0
+    assert len(json.loads(ended.stdout)["trials"]) == 3
+
+
+def test_a_search_that_can_draw_no_pictures_has_done_its_work(finished: Home, home: Home) -> None:
+    (home.folder / NAME / "front.png").mkdir(parents=True)
+    command = f"{shlex.quote(str(PROGRAM))} --study {NAME} --budget 3 --workers 1 --format json"
+    ended = shell(command, home)
+    assert ended.returncode == 0
+    assert len(json.loads(ended.stdout)["trials"]) == 3
+    assert "no pictures and tables: cannot write into tiny" in ended.stderr
 
 
 def test_a_terminal_that_can_do_nothing_shows_the_whole_front(finished: Home) -> None:

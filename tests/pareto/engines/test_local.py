@@ -2,18 +2,23 @@
 
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from contextlib import suppress
+import tempfile
+from contextlib import nullcontext, suppress
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
+from uuid import uuid4
 
 import psutil
 import pytest
 
 from pareto.engines import PoolEngine, SerialEngine
 from pareto.engines._contract import MakeRunner
+from pareto.engines.local import LONGEST_TMPDIR
+from pareto.engines.settings import EngineSettings
 from pareto.errors import EngineError
 from pareto.trials.outcome import Failure, Outcome
 from tests.pareto.engines import fakes
@@ -28,6 +33,7 @@ from tests.pareto.engines.fakes import (
     run_in_pool,
 )
 from tests.pareto.processes import CONTEXT
+from unlearn.errors import InputError
 
 
 def test_one_worker_means_this_process() -> None:
@@ -206,3 +212,41 @@ def test_workers_leave_when_their_driver_is_killed() -> None:
     _, alive = psutil.wait_procs(workers, timeout=10)
     assert alive == []
     assert len(workers) == 2
+
+
+def test_a_temporary_folder_with_too_long_a_name_for_sockets_is_told_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for length, is_too_long in ((LONGEST_TMPDIR, False), (LONGEST_TMPDIR + 1, True)):
+        folder = "/" + "x" * (length - 1)
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        with pytest.raises(InputError) if is_too_long else nullcontext():
+            EngineSettings(workers=2, device="cpu").check("calibrated")
+    EngineSettings(workers=1, device="cpu").check("calibrated")
+
+
+SEARCH = """
+from tests.pareto.home import tiny
+from pareto.search_loop import search
+
+if __name__ == "__main__":
+    print(len(search(tiny(), 2, workers=2, device="cpu").complete()))
+"""
+
+
+def test_a_script_may_come_by_standard_input(tmp_path: Path) -> None:
+    # In the longest temporary folder that sockets leave room for.
+    folder = Path("/tmp", uuid4().hex.ljust(LONGEST_TMPDIR - len("/tmp/"), "x"))
+    folder.mkdir()
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-"],
+            input=SEARCH,
+            cwd=tmp_path,
+            env={**os.environ, "TMPDIR": str(folder), "PYTHONPATH": str(Path.cwd())},
+            capture_output=True,
+            text=True,
+        )
+    finally:
+        shutil.rmtree(folder)
+    assert (ended.stdout, ended.returncode) == ("2\n", 0), ended.stderr
