@@ -22,9 +22,12 @@ class Judgement:
     right: float
     slack: float
 
+    holds: bool
+
     @classmethod
     def of(cls, requirement: Requirement, figures: Mapping[str, float]) -> "Judgement":
-        return cls(requirement, *requirement.sides(figures), requirement.slack(figures))
+        sides, slack = requirement.sides(figures), requirement.slack(figures)
+        return cls(requirement, *sides, slack, requirement.holds(figures))
 
 
 @dataclass(frozen=True)

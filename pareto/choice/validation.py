@@ -5,13 +5,15 @@ biased. A validation therefore scores fresh repeats of the trial, with proxies o
 half of the test data that the search has never seen, against the retrained models on that half.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pareto import storages
 from pareto.averages import SIX_FIGURES, columns, mean_and_sd
+from pareto.choice.pick import Judgement
+from pareto.choice.requirements import Requirement
 from pareto.defaults import WORKSPACE
 from pareto.definitions import find_definition
 from pareto.engines import Announce, SerialEngine
@@ -37,7 +39,8 @@ class Validation:
         found: its figures in the study, on the search half.
         replayed: the figures with the same seed on the same data.
         repeats: the figures of each fresh repeat on the report half.
-        retrained: mean figures of the retrained models on the report half.
+        original, retrained: figures of θ_o and mean figures of the retrained models on the report
+            half.
         ceiling: of FRM on the report half.
         timed: whether the study's `rte` is the stopwatch's.
     """
@@ -46,6 +49,7 @@ class Validation:
     found: Mapping[str, float]
     replayed: Mapping[str, float]
     repeats: tuple[Mapping[str, float], ...]
+    original: Mapping[str, float]
     retrained: Mapping[str, float]
     ceiling: float
     timed: bool
@@ -65,6 +69,19 @@ class Validation:
         """The standard deviation of each figure over the repeats; a single one has none."""
         return mean_and_sd(columns(self.repeats))[1] or None
 
+    def judge(self, requirements: Sequence[Requirement]) -> list[Judgement]:
+        """Each requirement against the mean of the repeats; what it names of the study is of the
+        report half too."""
+        mean = self.mean()
+        figures = {
+            **mean,
+            **{f"{name}_gap": mean[name] - self.retrained[name] for name in ("fa", "ra", "mia")},
+            **{f"original_{name}": value for name, value in self.original.items()},
+            **{f"retrain_{name}": value for name, value in self.retrained.items()},
+            "ceiling": self.ceiling,
+        }
+        return [Judgement.of(requirement, figures) for requirement in requirements]
+
     def as_dict(self) -> dict[str, Any]:
         """As JSON can hold it."""
         return {
@@ -75,6 +92,7 @@ class Validation:
             "mean": self.mean(),
             "sd": self.sd(),
             "repeats": [{name: run[name] for name in SIX_FIGURES} for run in self.repeats],
+            "original": dict(self.original),
             "retrained": dict(self.retrained),
             "ceiling": self.ceiling,
         }
@@ -132,6 +150,7 @@ def validate(
         trial.metrics,
         replayed,
         tuple(runs),
+        report.original_figures.as_dict(),
         retrained,
         reference.ceiling,
         timed=ground.unit_times is None,

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from objectives.membership import TELLING
+from pareto.choice.pick import Judgement
 from pareto.ledger import Trial
 from pareto.records import csv_text
 from pareto.study import Study
@@ -88,6 +89,23 @@ def validated_line(validation: Mapping[str, Any]) -> str:
     ]
     times = len(validation["repeats"])
     return f"Run again on data the search never saw, {times}×: {', '.join(told)}."
+
+
+def judgement_line(judgement: Judgement) -> str:
+    """A requirement, and how far it is from binding."""
+    amount = f"{abs(judgement.slack):.4g} {'to spare' if judgement.slack >= 0 else 'missing'}"
+    text, comparison = judgement.requirement.text, judgement.requirement.comparison
+    return f"{text}: {judgement.left:.4g} {comparison} {judgement.right:.4g}, {amount}"
+
+
+def judgement_summary(judgement: Judgement) -> dict[str, Any]:
+    """The same as JSON."""
+    return {
+        "requirement": judgement.requirement.text,
+        "left": judgement.left,
+        "right": judgement.right,
+        "slack": judgement.slack,
+    }
 
 
 def plain_table(title: str) -> Table:

@@ -17,7 +17,7 @@ from pareto.cli._policy import stated
 from pareto.commands import study_command
 
 if TYPE_CHECKING:
-    from pareto.choice.pick import Judgement, NothingSatisfies, Pick
+    from pareto.choice.pick import NothingSatisfies, Pick
     from pareto.study import Study
 
 NOTHING_SATISFIES = 3
@@ -69,7 +69,14 @@ def pick(
 
 
 def _print(study: "Study", chosen: "Pick", form: str) -> None:
-    from pareto.cli._output import print_csv, print_json, result_console, validated_line
+    from pareto.cli._output import (
+        judgement_line,
+        judgement_summary,
+        print_csv,
+        print_json,
+        result_console,
+        validated_line,
+    )
     from pareto.records import trial_row, trial_summary
 
     if form == "json":
@@ -80,7 +87,7 @@ def _print(study: "Study", chosen: "Pick", form: str) -> None:
                 "method": method["name"],
                 "fixed": {key: value for key, value in method.items() if key != "name"},
                 **{key: summary[key] for key in ("number", "params", "values", "metrics", "flags")},
-                "requirements": [_judgement(judgement) for judgement in chosen.judgements],
+                "requirements": [judgement_summary(judgement) for judgement in chosen.judgements],
                 "why": chosen.why,
                 "replay": _replay_command(study, chosen),
                 "validation": study.validation(chosen.trial.number),
@@ -100,7 +107,7 @@ def _print(study: "Study", chosen: "Pick", form: str) -> None:
         f"  FA {metrics['fa']:.2f} % ({metrics['fa_gap']:+.2f} to retraining),"
         f" RA {metrics['ra']:.2f} % ({metrics['ra_gap']:+.2f}),"
         f" MIA {metrics['mia']:.2f} % ({metrics['mia_gap']:+.2f})",
-        *(f"  {_sentence(judgement)}" for judgement in chosen.judgements),
+        *(f"  {judgement_line(judgement)}" for judgement in chosen.judgements),
         "  " + ", ".join(f"{name}={value}" for name, value in chosen.trial.params.items()),
         f"Replay it, and see it on data the search never saw: {_replay_command(study, chosen)}"
         if validation is None
@@ -120,23 +127,10 @@ def _apply_command(study: "Study", chosen: "Pick") -> str:
     return study_command("apply", study.name, study.storage, "--trial", number, "--forget", "FILE")
 
 
-def _judgement(judgement: "Judgement") -> dict[str, object]:
-    return {
-        "requirement": judgement.requirement.text,
-        "left": judgement.left,
-        "right": judgement.right,
-        "slack": judgement.slack,
-    }
-
-
-def _sentence(judgement: "Judgement") -> str:
-    amount = f"{abs(judgement.slack):.4g} {'to spare' if judgement.slack >= 0 else 'missing'}"
-    text, comparison = judgement.requirement.text, judgement.requirement.comparison
-    return f"{text}: {judgement.left:.4g} {comparison} {judgement.right:.4g}, {amount}"
-
-
 def explain(failure: "NothingSatisfies", study: "Study") -> None:
     """Say why no trial will do, and which comes nearest."""
+    from pareto.cli._output import judgement_line
+
     binding = failure.binding
     requirement, ceiling = binding.best.requirement, study.reference["ceiling"]
     at_ceiling = {**study.constants(), **failure.nearest.metrics, "frm": ceiling}
@@ -148,7 +142,7 @@ def explain(failure: "NothingSatisfies", study: "Study") -> None:
         f"its best value is {binding.best.left:.4g} against {binding.best.right:.4g},"
         f" in trial {binding.best_trial}; {binding.satisfying} trial(s) satisfy it alone",
         f"nearest is trial {failure.nearest.number}:",
-        *(f"  {_sentence(judgement)}" for judgement in failure.judgements),
+        *(f"  {judgement_line(judgement)}" for judgement in failure.judgements),
         remedy,
     ]
     print("\n".join(lines), file=sys.stderr)

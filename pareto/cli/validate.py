@@ -11,12 +11,18 @@ from pareto.cli._options import (
     format_option,
     persisted_study_option,
     quiet_option,
+    requirement_options,
     storage_option,
     workspace_option,
 )
+from pareto.cli._policy import stated
+from pareto.cli.pick import NOTHING_SATISFIES
 from pareto.garbage import nothing_collected
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pareto.choice.pick import Judgement
     from pareto.choice.validation import Validation
 
 
@@ -25,6 +31,7 @@ if TYPE_CHECKING:
 Examples:
   pareto-search validate --trial 51
   pareto-search validate --study digits --trial 51 --repeats 10 --format json
+  pareto-search validate --trial 51 --require "frm >= 0.6"
 """
 )
 @persisted_study_option
@@ -36,6 +43,7 @@ Examples:
     show_default=True,
     help="Fresh runs on the half of the test data that the search has not seen.",
 )
+@requirement_options
 @data_dir_option
 @storage_option
 @workspace_option
@@ -46,25 +54,34 @@ def validate(
     study: str | None,
     trial: int,
     repeats: int,
+    require: tuple[str, ...],
+    policy: Path | None,
     data_dir: Path | None,
     storage: str,
     workspace: str,
     device: str,
     form: str,
     quiet: bool,
-) -> None:
+) -> int:
     """Replay a trial with its own seed, then repeat it with fresh seeds on untouched test data.
 
     The figures of a search are the best of many on the data they were chosen by; these are not.
+    Exit code 3 if the mean of the repeats does not satisfy every requirement.
     """
-    from pareto.study import open_study
+    from pareto.choice.requirements import parse_all
+    from pareto.study import CONSTANTS, open_study
+
+    conditions = stated(require, policy)
 
     opened = open_study(study, storage)  # a wrong name is said at once, before torch is loaded
 
     with nothing_collected():
         from pareto.choice.validation import validate as run_again
-        from pareto.cli._output import print_csv, print_json
+        from pareto.cli._output import judgement_summary, print_csv, print_json
         from pareto.cli._progress import ProgressDisplay
+        from pareto.trials.runner import TRIAL_FIGURES
+
+    requirements = parse_all(conditions, TRIAL_FIGURES | CONSTANTS)
 
     result = run_again(
         opened,
@@ -75,16 +92,25 @@ def validate(
         data_dir=data_dir,
         announce=ProgressDisplay(quiet).announce,
     )
+    judgements = result.judge(requirements)
     if form == "json":
-        print_json(result.as_dict())
+        judged = [judgement_summary(judgement) for judgement in judgements]
+        print_json({**result.as_dict(), "requirements": judged})
     elif form == "csv":
         print_csv(result.as_dict()["repeats"])
     else:
-        _print(result)
+        _print(result, judgements)
+    return 0 if all(judgement.holds for judgement in judgements) else NOTHING_SATISFIES
 
 
-def _print(result: "Validation") -> None:
-    from pareto.cli._output import add_figure_columns, figure_cells, plain_table, result_console
+def _print(result: "Validation", judgements: "Sequence[Judgement]") -> None:
+    from pareto.cli._output import (
+        add_figure_columns,
+        figure_cells,
+        judgement_line,
+        plain_table,
+        result_console,
+    )
 
     table = plain_table(f"trial {result.number}")
     table.add_column("")
@@ -104,3 +130,5 @@ def _print(result: "Validation") -> None:
     result_console.print(
         f"The replay {same}. Ceiling on the report half: FRM {result.ceiling:.3f}.",
     )
+    for judgement in judgements:
+        result_console.print(f"{judgement_line(judgement)} (mean of the fresh repeats)")

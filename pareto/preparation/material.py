@@ -16,6 +16,9 @@ from unlearn.problem import Problem, StateDict
 from unlearn.requests import Partition, resolve
 from unlearn.seeds import derive_seed
 
+FEW = 30
+"""Samples to be forgotten, of which shares say little."""
+
 
 @dataclass(frozen=True)
 class Material:
@@ -116,6 +119,10 @@ class Material:
             f"{len(train)} training and {len(test)} test images of {len(self.dataset.classes)}"
             f" classes; {len(self.partition.forget)} training images are to be forgotten"
         )
+        if len(self.partition.forget) < FEW:
+            told += (
+                f" (so few that FA and MIA go in steps of {100 / len(self.partition.forget):.3g} %)"
+            )
         if self.partition.forgotten_class is not None:
             told += f", of class {self.dataset.classes[self.partition.forgotten_class]!r}"
         if self.earlier.positions:

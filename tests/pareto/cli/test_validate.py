@@ -59,3 +59,39 @@ def test_a_single_repeat_has_no_deviation(copy: Home, invoke: Invoke) -> None:
 
 def test_a_trial_that_is_not_there_is_refused(copy: Home, invoke: Invoke) -> None:
     invoke(copy.folder, "validate", "--trial", "99").assert_is_users_mistake()
+
+
+@pytest.mark.parametrize(
+    ("condition", "code"),
+    [("ta >= 1.5", 0), ("frm >= 0.99 * ceiling", 3), ("fa_gap + mia_gap <= 200", 0)],
+)
+def test_a_validation_is_held_against_requirements(
+    copy: Home, invoke: Invoke, condition: str, code: int
+) -> None:
+    ending = invoke(copy.folder, *WORDS, "--require", condition, "--format", "json")
+    result = json.loads(ending.out)
+    (judged,) = result["requirements"]
+    assert (ending.code, judged["requirement"]) == (code, condition)
+    mean, retrained = result["mean"], result["retrained"]
+    expected = {
+        "ta >= 1.5": (mean["ta"], 1.5),
+        "frm >= 0.99 * ceiling": (mean["frm"], 0.99 * result["ceiling"]),
+        "fa_gap + mia_gap <= 200": (
+            mean["fa"] - retrained["fa"] + mean["mia"] - retrained["mia"],
+            200,
+        ),
+    }
+    assert (judged["left"], judged["right"]) == pytest.approx(expected[condition])
+    missing = (
+        "missing (mean of the fresh repeats)"
+        in invoke(copy.folder, *WORDS, "--require", condition).out
+    )
+    assert missing is (code == 3)
+
+
+def test_a_requirement_of_what_no_trial_has_is_refused_before_anything_runs(
+    copy: Home, invoke: Invoke
+) -> None:
+    ending = invoke(copy.folder, *WORDS, "--require", "frn >= 0.5")
+    ending.assert_is_users_mistake()
+    assert "did you mean 'frm'" in ending.err

@@ -421,10 +421,12 @@ def test_an_original_that_hardly_knows_its_training_data_is_told_before_more_is_
     order = [*range(kept), *range(kept + 1, 10), kept][:10]
     state = well_trained | {name: well_trained[name][order] for name in ("13.weight", "13.bias")}
     torch.save(state, tmp_path / "theirs.pt")
-    _, said = prepare_in(tmp_path / "workspace", given(tmp_path / "theirs.pt"))
+    prepared, said = prepare_in(tmp_path / "workspace", given(tmp_path / "theirs.pt"))
     pattern = r"theirs\.pt is right on [\d.]+ % of its training data, where guessing is on 10.0 %"
     assert bool(re.search(pattern, said[0])) == warned
     assert sum("guessing" in line for line in said) == warned
+    told = f"theirs.pt is right on {prepared.original_figures.ta:.2f} % of the test data"
+    assert (told in said[0]) is not warned
 
 
 def test_an_original_whose_answers_are_not_finite_is_refused(
