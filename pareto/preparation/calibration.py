@@ -1,7 +1,6 @@
 """Calibration: the unit times of a study's method on a device, which turn counted work into its
 runtime (RTE)."""
 
-import statistics
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -75,7 +74,7 @@ def unit_times(prepared: Prepared, device: torch.device) -> dict[str, UnitTime]:
         return stopwatch
 
     def retraining() -> Stopwatch:
-        seconds = statistics.median(seconds_of_retraining(problem) for _ in range(TIMES))
+        seconds = seconds_of_retraining(problem, TIMES)
         stopwatch = Stopwatch(device)
         stopwatch.charge(RETRAINING, Phase(Work(steps=1), seconds / problem.recipe.epochs))
         return stopwatch

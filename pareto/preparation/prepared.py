@@ -36,7 +36,7 @@ WARM_UP_SAMPLES = {"cpu": 256, "cuda": 8192}
 """By the kind of device: on a GPU so many that their steps are recorded, as those of all are."""
 
 TIMED_TRAININGS, TIMED_SECONDS = 7, 1.0
-"""How often the beginning of a retraining is timed, or for how long; once, at least."""
+"""How often the beginning of a retraining is timed, and for how long at most; once, at least."""
 
 HARDLY = 0.1
 """How much better than guessing a given θ_o has to be on its own training data: a share of what
@@ -299,16 +299,19 @@ def _cost_of_retraining(problem: Problem) -> float:
     warm_up = min(WARM_UP_SAMPLES[problem.device.type], len(problem.retain))
     few = problem.retain.take(torch.arange(warm_up, device=problem.device))
     train_from_scratch(problem.build, few, problem.recipe, 0, epochs=1)
+    return seconds_of_retraining(problem, TIMED_TRAININGS)
+
+
+def seconds_of_retraining(problem: Problem, times: int) -> float:
+    """The median of so many measurements, or of as many as `TIMED_SECONDS` allow."""
     estimates: list[float] = []
     began = time.perf_counter()
-    while not estimates or (
-        len(estimates) < TIMED_TRAININGS and time.perf_counter() - began < TIMED_SECONDS
-    ):
-        estimates.append(seconds_of_retraining(problem))
+    while not estimates or (len(estimates) < times and time.perf_counter() - began < TIMED_SECONDS):
+        estimates.append(_seconds_of_one(problem))
     return statistics.median(estimates)
 
 
-def seconds_of_retraining(problem: Problem) -> float:
+def _seconds_of_one(problem: Problem) -> float:
     """What a retraining costs, told from its beginning: all epochs are like the second one. In the
     first, a GPU records the steps that it replays from then on."""
     stopwatch = Stopwatch(problem.device)

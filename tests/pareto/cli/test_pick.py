@@ -38,11 +38,11 @@ def test_a_point_is_picked_as_csv(finished: Home, invoke: Invoke) -> None:
 
 
 def test_a_point_is_picked_in_sentences(finished: Home, invoke: Invoke) -> None:
-    ending = invoke(finished.folder, "pick", "--require", "ta >= 1", "--prefer", "rte")
+    ending = invoke(finished.folder, "pick", "--require", "ta >= 2", "--prefer", "rte")
     assert (ending.code, ending.err) == (0, "")
-    number = finished.study().pick(["ta >= 1"], "rte").trial.number
+    number = finished.study().pick(["ta >= 2"], "rte").trial.number
     assert ending.out.startswith(f"Trial {number} ")
-    assert "ta >= 1: " in ending.out
+    assert "ta >= 2: " in ending.out
     assert "to spare" in ending.out
 
 
@@ -63,11 +63,11 @@ def test_a_policy_file_adds_its_requirements(
     finished: Home, invoke: Invoke, tmp_path: Path
 ) -> None:
     policy = tmp_path / "policy.toml"
-    policy.write_text('[requirements]\nuseful = "ta >= 1"\ncheap = "rte <= 1e6"\n')
+    policy.write_text('[requirements]\nuseful = "ta >= 2"\ncheap = "rte <= 1e6"\n')
     words = ["--policy", str(policy), "--require", "frm >= 0", "--format", "json"]
     picked = json.loads(invoke(finished.folder, "pick", *words).out)
     texts = [requirement["requirement"] for requirement in picked["requirements"]]
-    assert sorted(texts) == ["frm >= 0", "rte <= 1e6", "ta >= 1"]
+    assert sorted(texts) == ["frm >= 0", "rte <= 1e6", "ta >= 2"]
 
 
 @pytest.mark.parametrize("form", ["table", "json", "csv"])
@@ -129,7 +129,7 @@ def test_a_wrong_requirement_ends_the_program_with_exit_code_2(finished: Home) -
         "",
         "requirements = 3",
         "[requirements]",
-        '[requirements]\na = "ta >= 1"\n[more]',
+        '[requirements]\na = "ta >= 2"\n[more]',
         "[requirements]\na = 3",
         '[requirements]\na = "ta >> 1"',
         "[requirements\n",

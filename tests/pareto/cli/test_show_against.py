@@ -127,14 +127,19 @@ def test_one_of_several_studies_has_to_be_named(both: Home, invoke: Invoke) -> N
     invoke(both.folder, "show", "--against", OTHER).assert_is_users_mistake()
 
 
-@pytest.mark.parametrize("in_the_way", [NAME, PICTURE])
-def test_a_picture_that_cannot_be_written_is_told_before_anything(
-    both: Home, tmp_path: Path, invoke: Invoke, in_the_way: str | Path
+def test_a_file_in_the_way_of_the_results_folder_is_told_before_anything(
+    both: Home, tmp_path: Path, invoke: Invoke
 ) -> None:
-    if in_the_way == NAME:
-        (tmp_path / NAME).write_text("mine")
-    else:
-        (tmp_path / PICTURE).mkdir(parents=True)
+    (tmp_path / NAME).write_text("mine")
     ending = invoke(tmp_path, *WORDS, "--storage", both.url)
     ending.assert_is_users_mistake()
     assert NAME in ending.err
+
+
+def test_a_picture_that_cannot_be_written_is_told_beside_the_result(
+    both: Home, tmp_path: Path, invoke: Invoke
+) -> None:
+    (tmp_path / PICTURE).mkdir(parents=True)
+    ending = invoke(tmp_path, *WORDS, "--storage", both.url)
+    assert (ending.code, ending.out) == (0, invoke(both.folder, *WORDS).out)
+    assert f"no pictures and tables: cannot write into {NAME}" in ending.err

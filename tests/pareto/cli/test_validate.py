@@ -63,7 +63,7 @@ def test_a_trial_that_is_not_there_is_refused(copy: Home, invoke: Invoke) -> Non
 
 @pytest.mark.parametrize(
     ("condition", "code"),
-    [("ta >= 1.5", 0), ("frm >= 0.99 * ceiling", 3), ("fa_gap + mia_gap <= 200", 0)],
+    [("ta >= 1.5", 0), ("frm >= ceiling + 1", 3), ("fa_gap + mia_gap <= 200", 0)],
 )
 def test_a_validation_is_held_against_requirements(
     copy: Home, invoke: Invoke, condition: str, code: int
@@ -75,7 +75,7 @@ def test_a_validation_is_held_against_requirements(
     mean, retrained = result["mean"], result["retrained"]
     expected = {
         "ta >= 1.5": (mean["ta"], 1.5),
-        "frm >= 0.99 * ceiling": (mean["frm"], 0.99 * result["ceiling"]),
+        "frm >= ceiling + 1": (mean["frm"], result["ceiling"] + 1),
         "fa_gap + mia_gap <= 200": (
             mean["fa"] - retrained["fa"] + mean["mia"] - retrained["mia"],
             200,

@@ -226,10 +226,33 @@ def test_a_cluster_that_does_not_answer_is_given_up_with_a_reason_and_a_remedy()
     assert "--ray-address" in remedy
 
 
-def test_a_ray_that_cannot_be_started_here_is_given_up_with_a_remedy(tmp_path: Path) -> None:
-    folder = tmp_path / ("long" * 25)  # no name of a socket has room for it
+def test_a_ray_starts_where_the_temporary_folder_has_too_long_a_name_for_sockets(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / ("long" * 25)
     folder.mkdir()
-    problem, remedy = refusal(None, TMPDIR=str(folder))
+    code = """if True:
+        from pareto.engines import _ray_cluster
+        with _ray_cluster.connected(None, None) as folder:
+            print(folder)
+    """
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"TMPDIR": str(folder)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=SECONDS,
+    )
+    assert Path(ended.stdout.strip()).parent == Path("/tmp")
+    assert not Path(ended.stdout.strip()).exists()
+    assert list(folder.iterdir()) == []
+
+
+def test_a_ray_that_cannot_be_started_here_is_given_up_with_a_remedy(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    problem, remedy = refusal(None, RAY_OVERRIDE_RESOURCES='{"CPU": -1}', TMPDIR=str(folder))
     assert problem.startswith("Ray (local) cannot be used: ")
     assert "--engine local" in remedy
     assert "--ray-address" not in remedy
