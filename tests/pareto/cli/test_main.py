@@ -10,6 +10,7 @@ import pytest
 
 from pareto.cli.main import cli
 from tests.pareto.cli.conftest import Invoke
+from tests.pareto.conftest import TRIALS
 from tests.pareto.home import NAME, TINY, Home
 from tests.pareto.program import PROGRAM, run
 
@@ -240,19 +241,26 @@ def test_a_search_goes_on_when_nobody_reads_what_it_says(home: Home) -> None:
     assert len(json.loads((home.folder / "out.json").read_text())["trials"]) == 3
 
 
-def test_a_search_goes_on_when_what_it_says_has_no_room(home: Home) -> None:
-    command = f"{shlex.quote(str(PROGRAM))} --study {NAME} --budget 3 --workers 1 --format json"
-    ended = shell(f"{command} 2> /dev/full", home)
+SEARCH = f"{shlex.quote(str(PROGRAM))} --study {NAME} --budget 3 --format json"
+"""Which finds that it is done."""
+
+
+def test_a_search_does_without_messages_where_they_have_no_room(
+    finished: Home, tmp_path: Path
+) -> None:
+    ended = shell(f"{SEARCH} 2> /dev/full", finished.copy(tmp_path / "home"))
     assert ended.returncode == 0
-    assert len(json.loads(ended.stdout)["trials"]) == 3
+    assert len(json.loads(ended.stdout)["trials"]) == TRIALS
 
 
-def test_a_search_that_can_draw_no_pictures_has_done_its_work(finished: Home, home: Home) -> None:
+def test_a_search_that_can_draw_no_pictures_has_done_its_work(
+    finished: Home, tmp_path: Path
+) -> None:
+    home = finished.copy(tmp_path / "home")
     (home.folder / NAME / "front.png").mkdir(parents=True)
-    command = f"{shlex.quote(str(PROGRAM))} --study {NAME} --budget 3 --workers 1 --format json"
-    ended = shell(command, home)
+    ended = shell(SEARCH, home)
     assert ended.returncode == 0
-    assert len(json.loads(ended.stdout)["trials"]) == 3
+    assert len(json.loads(ended.stdout)["trials"]) == TRIALS
     assert "no pictures and tables: cannot write into tiny" in ended.stderr
 
 

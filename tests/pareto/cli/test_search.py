@@ -201,38 +201,16 @@ def test_a_second_interrupt_stops_at_once(home: Home, start: Start) -> None:
     assert home.trials()[0].user_attrs["reason"] == "interrupted"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_whatever_asks_it_to_end_while_it_prepares_is_an_interrupt(
-    empty_home: Home, start: Start, number: signal.Signals
+def test_what_asks_it_to_end_while_it_prepares_is_an_interrupt(
+    empty_home: Home, start: Start
 ) -> None:
     definition = empty_home.folder / "tiny.toml"
     definition.write_text(definition.read_text().replace("epochs = 3", "epochs = 100_000"))
     program = start(empty_home.folder, "--study", "tiny.toml", "--budget", "2", "--workers", "1")
     program.wait_for("are to be forgotten")
-    program.signal(number)
+    program.signal(signal.SIGTERM)
     ending = program.end()
     assert (ending.code, "Traceback" in ending.err) == (130, False)
-
-
-def test_a_terminal_that_goes_away_is_an_interrupt_and_nohup_is_none(
-    slow_home: Home, start: Start
-) -> None:
-    program = start(slow_home.folder, *RESUME, "100", "--workers", "1")
-    program.wait_until(lambda: slow_home.complete() >= 1)
-    program.signal(signal.SIGHUP)
-    assert program.end().code == 130
-    assert set(slow_home.states()) == {"COMPLETE"}
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which the program inherits
-    try:
-        left_alone = start(slow_home.folder, *RESUME, "100", "--workers", "1")
-    finally:
-        signal.signal(signal.SIGHUP, before)
-    enough = slow_home.complete() + 1
-    left_alone.wait_until(lambda: slow_home.complete() >= enough)
-    left_alone.signal(signal.SIGHUP)
-    left_alone.wait_until(lambda: slow_home.complete() > enough)
-    left_alone.signal(signal.SIGINT)
-    assert left_alone.end().code == 130
 
 
 def workers(program: Program) -> list[psutil.Process]:

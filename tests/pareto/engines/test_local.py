@@ -225,28 +225,28 @@ def test_a_temporary_folder_with_too_long_a_name_for_sockets_is_told_of(
     EngineSettings(workers=1, device="cpu").check("calibrated")
 
 
-SEARCH = """
-from tests.pareto.home import tiny
-from pareto.search_loop import search
+SCRIPT = """
+from tests.pareto.engines.fakes import CPU, ListedTrials, make_runner, run_in_pool
 
 if __name__ == "__main__":
-    print(len(search(tiny(), 2, workers=2, device="cpu").complete()))
+    source = ListedTrials.of("run", "run")
+    run_in_pool([CPU, CPU], source, make_runner)
+    print(source.reported)
 """
 
 
-def test_a_script_may_come_by_standard_input(tmp_path: Path) -> None:
+def test_a_script_may_come_by_standard_input() -> None:
     # In the longest temporary folder that sockets leave room for.
     folder = Path("/tmp", uuid4().hex.ljust(LONGEST_TMPDIR - len("/tmp/"), "x"))
     folder.mkdir()
     try:
         ended = subprocess.run(
             [sys.executable, "-"],
-            input=SEARCH,
-            cwd=tmp_path,
+            input=SCRIPT,
             env={**os.environ, "TMPDIR": str(folder), "PYTHONPATH": str(Path.cwd())},
             capture_output=True,
             text=True,
         )
     finally:
         shutil.rmtree(folder)
-    assert (ended.stdout, ended.returncode) == ("2\n", 0), ended.stderr
+    assert (ended.stdout, ended.returncode) == ("[0, 1]\n", 0), ended.stderr

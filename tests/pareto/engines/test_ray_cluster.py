@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from pareto.engines import _ray_cluster
 
@@ -226,27 +227,17 @@ def test_a_cluster_that_does_not_answer_is_given_up_with_a_reason_and_a_remedy()
     assert "--ray-address" in remedy
 
 
-def test_a_ray_starts_where_the_temporary_folder_has_too_long_a_name_for_sockets(
-    tmp_path: Path,
+def test_rays_folder_has_a_short_name_where_that_for_temporary_files_has_a_long_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path / ("long" * 25)
-    folder.mkdir()
-    code = """if True:
-        from pareto.engines import _ray_cluster
-        with _ray_cluster.connected(None, None) as folder:
-            print(folder)
-    """
-    ended = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | {"TMPDIR": str(folder)},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=SECONDS,
-    )
-    assert Path(ended.stdout.strip()).parent == Path("/tmp")
-    assert not Path(ended.stdout.strip()).exists()
-    assert list(folder.iterdir()) == []
+    long = tmp_path / ("long" * 25)  # no name of a socket has room for it
+    long.mkdir()
+    monkeypatch.setenv("TMPDIR", str(long))
+    with _ray_cluster._swept_folder() as folder:
+        assert Path(folder).is_dir()
+        assert Path(folder).parent == Path("/tmp")
+    assert not Path(folder).exists()
+    assert list(long.iterdir()) == []
 
 
 def test_a_ray_that_cannot_be_started_here_is_given_up_with_a_remedy(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from pareto.trials.stop_request import StopRequest
+from pareto.trials.stop_request import STOPS, StopRequest
 
 
 class InterruptingAtItsEnd:
@@ -28,3 +28,22 @@ def interrupt_a_long_trial_twice() -> None:
 def test_a_second_interrupt_is_never_lost() -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupt_a_long_trial_twice()
+
+
+@pytest.mark.parametrize("number", STOPS)
+def test_whatever_asks_a_program_to_end_is_a_request(number: signal.Signals) -> None:
+    stop, before = StopRequest(), signal.getsignal(number)
+    with stop.on_signals():
+        os.kill(os.getpid(), number)
+        assert stop.requested
+    assert signal.getsignal(number) == before
+
+
+def test_a_terminal_that_goes_away_is_none_under_nohup() -> None:
+    stop, before = StopRequest(), signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop.on_signals():
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop.requested
+    finally:
+        signal.signal(signal.SIGHUP, before)
