@@ -119,11 +119,11 @@ def read_indices(
 
     `.npy` holds a one-dimensional integer array. Anything else is text with one index per line
     or several separated by commas or blanks; `#` starts a comment. A CSV file with several columns
-    begins with a header that calls one of them `index`, or `file`, or both; with a single column it
-    needs none. It may be separated by commas, semicolons or tabs, the first of these in its header.
-     Where samples lie in files, `<class>/<file>` may stand for the index; in text, a
-    name with blanks or commas takes a line of its own. Nothing is guessed: a line taken for a
-    header by mistake would be a person who is not forgotten.
+    begins with a header that calls one of them `index` or `file`; where both are there, they have
+    to agree. With a single column it needs no header. It is separated by what comes first in its
+    first line of comma, semicolon and tab. Where samples lie in files, `<class>/<file>` may stand
+    for the index; in text, a name with blanks or commas takes a line of its own. Nothing is
+    guessed: a line taken for a header by mistake would be a person who is not forgotten.
 
     Args:
         known: the files of the training samples, by position.

@@ -72,7 +72,6 @@ def validate(
     from pareto.study import CONSTANTS, open_study
 
     conditions = stated(require, policy)
-
     opened = open_study(study, storage)  # a wrong name is said at once, before torch is loaded
 
     with nothing_collected():
@@ -82,7 +81,6 @@ def validate(
         from pareto.trials.runner import TRIAL_FIGURES
 
     requirements = parse_all(conditions, TRIAL_FIGURES | CONSTANTS)
-
     result = run_again(
         opened,
         trial,

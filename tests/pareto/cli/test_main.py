@@ -4,10 +4,12 @@ import json
 import shlex
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from pareto.cli._output import _MessageConsole
 from pareto.cli.main import cli
 from tests.pareto.cli.conftest import Invoke
 from tests.pareto.conftest import TRIALS
@@ -241,16 +243,15 @@ def test_a_search_goes_on_when_nobody_reads_what_it_says(home: Home) -> None:
     assert len(json.loads((home.folder / "out.json").read_text())["trials"]) == 3
 
 
-SEARCH = f"{shlex.quote(str(PROGRAM))} --study {NAME} --budget 3 --format json"
-"""Which finds that it is done."""
-
-
-def test_a_search_does_without_messages_where_they_have_no_room(
-    finished: Home, tmp_path: Path
-) -> None:
-    ended = shell(f"{SEARCH} 2> /dev/full", finished.copy(tmp_path / "home"))
-    assert ended.returncode == 0
-    assert len(json.loads(ended.stdout)["trials"]) == TRIALS
+def test_messages_are_left_out_where_they_have_no_room(tmp_path: Path) -> None:
+    with suppress(OSError), open("/dev/full", "w") as full:  # which closing it raises as well
+        console = _MessageConsole(file=full)
+        console.print("what is said")
+    assert console.quiet
+    ended = subprocess.run(
+        f"{SHOW} 2> /dev/full", shell=True, cwd=tmp_path, capture_output=True, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (2, b"")
 
 
 def test_a_search_that_can_draw_no_pictures_has_done_its_work(
@@ -258,7 +259,8 @@ def test_a_search_that_can_draw_no_pictures_has_done_its_work(
 ) -> None:
     home = finished.copy(tmp_path / "home")
     (home.folder / NAME / "front.png").mkdir(parents=True)
-    ended = shell(SEARCH, home)
+    # It finds that there is nothing more to search.
+    ended = shell(f"{shlex.quote(str(PROGRAM))} --study {NAME} --budget 3 --format json", home)
     assert ended.returncode == 0
     assert len(json.loads(ended.stdout)["trials"]) == TRIALS
     assert "no pictures and tables: cannot write into tiny" in ended.stderr

@@ -145,32 +145,31 @@ def test_an_outage_is_said_and_waited_out(server: Server) -> None:
     assert said[1] == "the storage answers again"
 
 
-READ_ONLY = "alter database studies set default_transaction_read_only to"
-RECONNECT = """
-select pg_terminate_backend(pid) from pg_stat_activity
-where datname = 'studies' and pid <> pg_backend_pid()
-"""
+def test_a_server_that_may_only_be_read_for_a_while_is_waited_for(
+    servers: Servers, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    url = servers.new_place("postgresql", tmp_path)
+    name = url.rpartition("/")[2]
+    read_only = f"alter database {name} set default_transaction_read_only to"
+    reconnect = f"""
+        select pg_terminate_backend(pid) from pg_stat_activity
+        where datname = '{name}' and pid <> pg_backend_pid()
+    """
 
+    def make_writable() -> None:
+        execute(url, "set transaction read write", f"{read_only} off")
+        execute(url, reconnect)
 
-def make_writable(url: str) -> None:
-    execute(url, "set transaction read write", f"{READ_ONLY} off")
-    execute(url, RECONNECT)
-
-
-def test_a_server_that_may_only_be_read_for_a_while_is_waited_for() -> None:
-    with running_or_skipped("postgresql") as server:
-        said: list[str] = []
-        url = server.new_database("studies")
-        ledger = open_ledger(storages.connect(url, writable=True, announce=said.append))
-        run(ledger, 2)
-        execute(url, f"{READ_ONLY} on")
-        execute(url, RECONNECT)
-        back = threading.Timer(2.0, make_writable, [url])
-        back.start()
-        ledger.set_note("kept", 7)
-        back.join()
-        assert ledger.note("kept") == 7
-        assert "read-only transaction" in said[0]
+    ledger = open_ledger(storages.connect(url, writable=True, announce=said.append))
+    execute(url, f"{read_only} on")
+    execute(url, reconnect)
+    back = threading.Timer(2.0, make_writable)
+    back.start()
+    ledger.set_note("kept", 7)
+    back.join()
+    assert ledger.note("kept") == 7
+    assert "read-only transaction" in said[0]
 
 
 def test_a_server_that_stays_away_ends_the_search_and_loses_nothing(

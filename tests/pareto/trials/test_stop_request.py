@@ -32,11 +32,14 @@ def test_a_second_interrupt_is_never_lost() -> None:
 
 @pytest.mark.parametrize("number", STOPS)
 def test_whatever_asks_a_program_to_end_is_a_request(number: signal.Signals) -> None:
-    stop, before = StopRequest(), signal.getsignal(number)
-    with stop.on_signals():
-        os.kill(os.getpid(), number)
-        assert stop.requested
-    assert signal.getsignal(number) == before
+    stop, before = StopRequest(), signal.signal(number, signal.SIG_DFL)
+    try:
+        with stop.on_signals():
+            os.kill(os.getpid(), number)
+            assert stop.requested
+        assert signal.getsignal(number) == signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
 
 
 def test_a_terminal_that_goes_away_is_none_under_nohup() -> None:
