@@ -35,12 +35,12 @@ def cache_folder() -> Path:
     Raises:
         InputError: the user has no home.
     """
-    try:
-        return user_cache_path("pareto-search")
-    except RuntimeError:  # as in containers, for users that no file lists
-        raise InputError(
-            "this user has no home folder, and so no cache", "set HOME or XDG_CACHE_HOME"
-        ) from None
+    # As in containers, for users that no file lists: an error, or in older versions a folder `~`.
+    with suppress(RuntimeError):
+        folder = user_cache_path("pareto-search")
+        if folder.is_absolute():
+            return folder
+    raise InputError("this user has no home folder, and so no cache", "set HOME or XDG_CACHE_HOME")
 
 
 def read_bytes(file: Path) -> bytes:
