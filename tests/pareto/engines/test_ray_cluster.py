@@ -235,7 +235,7 @@ def test_rays_folder_has_a_short_name_where_that_for_temporary_files_has_a_long_
     monkeypatch.setenv("TMPDIR", str(long))
     with _ray_cluster._swept_folder() as folder:
         assert Path(folder).is_dir()
-        assert Path(folder).parent == Path("/tmp")
+        assert Path(folder).parent == Path(_ray_cluster.SHORT_TMPDIR)
     assert not Path(folder).exists()
     assert list(long.iterdir()) == []
 
