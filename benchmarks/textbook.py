@@ -99,6 +99,7 @@ class Request:
         epochs, learning_rate, momentum, weight_decay, batch_size: θ_o's recipe, and so the
             proxy's; the learning rate goes down to 0 by a cosine.
         device: where the networks are.
+        loaders: processes that prepare batches; 0 is this one.
     """
 
     new_network: Callable[[], nn.Module]
@@ -112,6 +113,15 @@ class Request:
     weight_decay: float
     batch_size: int
     device: torch.device
+    loaders: int = 0
+
+    def batches(self, data: Dataset[Item], batch_size: int, *, train: bool) -> DataLoader[Item]:
+        """Shuffled for training, where batch norm cannot do with a last batch of one sample."""
+        size = len(data)  # type: ignore[arg-type]
+        alone = train and size > batch_size and size % batch_size == 1
+        return DataLoader(
+            data, batch_size, shuffle=train, drop_last=alone, num_workers=self.loaders
+        )
 
 
 @dataclass(frozen=True)
@@ -142,22 +152,15 @@ def run_trial(request: Request, params: Mapping[str, Any], seed: int) -> Result:
     model.load_state_dict(request.original)
     prune_by_magnitude(model)
     kept_forget = select(
-        el2n(model, request.forget, request.device), params["forget_z1"], params["forget_z2"]
+        el2n(model, request.forget, request), params["forget_z1"], params["forget_z2"]
     )
     kept_retain = select(
-        el2n(model, request.retain, request.device), params["retain_z1"], params["retain_z2"]
+        el2n(model, request.retain, request), params["retain_z1"], params["retain_z2"]
     )
     noisy = request.forget.take(kept_forget).with_noise(params["alpha"], params["sigma"])
     proxy = train_proxy(request, params["delta"])
     fine_tune(model, proxy, ConcatDataset([noisy, request.retain.take(kept_retain)]), request)
     return Result(kept_forget, kept_retain, **evaluate(model, request))
-
-
-def batches(data: Dataset[Item], batch_size: int = BATCH_SIZE, *, train: bool) -> DataLoader[Item]:
-    """Shuffled for training, where batch norm cannot do with a last batch of one sample."""
-    size = len(data)  # type: ignore[arg-type]
-    alone = train and size > batch_size and size % batch_size == 1
-    return DataLoader(data, batch_size, shuffle=train, drop_last=alone)
 
 
 def prune_by_magnitude(model: nn.Module) -> None:
@@ -167,18 +170,18 @@ def prune_by_magnitude(model: nn.Module) -> None:
 
 
 @torch.no_grad()
-def probabilities(model: nn.Module, data: Images, device: torch.device) -> Tensor:
+def probabilities(model: nn.Module, data: Images, request: Request) -> Tensor:
     """N×C, on the CPU."""
     model.eval()
-    answers = [
-        model(images.to(device)).softmax(dim=1).cpu() for images, _ in batches(data, train=False)
-    ]
-    return torch.cat(answers)
+    loader = request.batches(data, BATCH_SIZE, train=False)
+    return torch.cat(
+        [model(images.to(request.device)).softmax(dim=1).cpu() for images, _ in loader]
+    )
 
 
-def el2n(model: nn.Module, data: Images, device: torch.device) -> Tensor:
+def el2n(model: nn.Module, data: Images, request: Request) -> Tensor:
     """Scores of Eq. 1, in the order of the data."""
-    answers = probabilities(model, data, device)
+    answers = probabilities(model, data, request)
     scores: Tensor = (answers - F.one_hot(data.labels, answers.shape[1])).norm(dim=1)
     return scores
 
@@ -194,7 +197,7 @@ def select(scores: Tensor, z1: float, z2: float) -> Tensor:
 def train_proxy(request: Request, epochs: int) -> nn.Module:
     """θ_I: the first epochs of θ_o's recipe on D_r (Eq. 6)."""
     proxy = request.new_network().to(request.device)
-    loader = batches(request.retain, request.batch_size, train=True)
+    loader = request.batches(request.retain, request.batch_size, train=True)
     optimizer = torch.optim.SGD(
         proxy.parameters(),
         lr=request.learning_rate,
@@ -217,7 +220,7 @@ def fine_tune(model: nn.Module, proxy: nn.Module, data: Dataset[Item], request: 
     """CE + γ·KL(θ_I ‖ θ_u) on D_f″ ∪ D_r′ (Eq. 8)."""
     if not len(data):  # type: ignore[arg-type]
         return
-    loader = batches(data, train=True)
+    loader = request.batches(data, BATCH_SIZE, train=True)
     optimizer = torch.optim.SGD(
         model.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY
     )
@@ -238,7 +241,7 @@ def fine_tune(model: nn.Module, proxy: nn.Module, data: Dataset[Item], request: 
 def evaluate(model: nn.Module, request: Request) -> dict[str, float]:
     """TA, FA, RA and MIA, in percent."""
     forget, retain, test = (
-        probabilities(model, data, request.device)
+        probabilities(model, data, request)
         for data in (request.forget, request.retain, request.test)
     )
     return {

@@ -3,9 +3,9 @@
     python -m benchmarks.trial --images cifar10
 
 The textbook (`benchmarks.textbook`) runs in this process, with as many threads as torch takes by
-itself and, since these can be too many for small networks or a busy machine, on a CPU with one as
-well. Ours runs in workers like those of a search. Ratios are to the textbook with torch's own
-number of threads.
+itself. As these can be too many for small networks or a busy machine, it runs on a CPU with one as
+well; on a GPU, which waits for its images, also with processes that load them. Ours runs in workers
+like those of a search. Ratios are to the textbook with torch's own number of threads.
 """
 
 import multiprocessing
@@ -14,7 +14,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.synchronize import Barrier
 from typing import Any, TypeVar
@@ -34,6 +34,12 @@ from pareto.trials.runner import make_runner
 from unlearn.datasets import Samples
 
 T = TypeVar("T")
+
+LOADERS = 4
+"""Processes that load the textbook's images for a GPU."""
+
+WORKERS_PER_GPU = 2
+"""Of ours."""
 
 CHARGED = ("score", "train")
 """Phases that are charged to a trial of ours, but were carried out once for all of them."""
@@ -58,9 +64,32 @@ def cases(settings: Settings) -> Iterator[Case]:
         if on_cpu:
             sizes = (1000, 400) if settings.quick else (5000, 2000)
             yield Case(of_images(settings, "small-cnn", *sizes), 2 if settings.quick else BLOCK)
-        large = (250, 100) if on_cpu else (5000, 1000)
+        large, trials = ((250, 100), 2) if on_cpu else ((5000, 1000), BLOCK)
         sizes = (100, 100) if settings.quick else large
-        yield Case(of_images(settings, "resnet18", *sizes), 1 if settings.quick else 2)
+        yield Case(of_images(settings, "resnet18", *sizes), 1 if settings.quick else trials)
+
+
+@dataclass(frozen=True)
+class Way:
+    """How the textbook runs.
+
+    Attributes:
+        threads: of torch, on the CPU.
+        loaders: processes that prepare its batches; 0 is its own.
+    """
+
+    threads: int
+    loaders: int = 0
+
+    def __str__(self) -> str:
+        threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
+        return f"textbook, {threads}" + (f", {self.loaders} loaders" if self.loaders else "")
+
+
+def ways(device: torch.device) -> list[Way]:
+    """The first is what ours is compared with."""
+    threads = torch.get_num_threads()
+    return [Way(threads), Way(1) if device.type == "cpu" else Way(threads, LOADERS)]
 
 
 @dataclass
@@ -68,58 +97,59 @@ class Times:
     """Seconds per trial, one for each run, in the order of the configurations.
 
     Attributes:
-        textbook: by how many threads it had.
+        textbook: for each way.
         ours: of one worker, while the others do nothing.
         shared: of all workers together, one for each block.
     """
 
-    textbook: dict[int, list[float]]
+    textbook: dict[Way, list[float]]
     ours: list[float]
     shared: list[float]
 
 
 def compare(case: Case, settings: Settings) -> Iterator[Row]:
     """Run the configurations of a case by turns."""
-    threads, deterministic = torch.get_num_threads(), torch.backends.cudnn.deterministic
+    deterministic = torch.backends.cudnn.deterministic
     device = choose_devices(settings.device)[0]
+    times = Times({way: [] for way in ways(device)}, [], [])
     with threads_set_to(1):
         prepared = prepare(case.definition, device, settings.workspace).prepared
     torch.backends.cudnn.deterministic = deterministic  # the textbook does not ask for it
     request, tickets = as_textbook(prepared, device), draw_tickets(case)
-    counts = (threads, 1) if device.type == "cpu" else (threads,)
-    times = Times({count: [] for count in counts}, [], [])
     outcomes: list[Outcome] = []
-    workers = int(joblib.cpu_count()) if device.type == "cpu" else 1
+    workers = int(joblib.cpu_count()) if device.type == "cpu" else WORKERS_PER_GPU
     if device.type == "cuda":  # whose first trial takes long; ours have had theirs
         textbook.run_trial(request, tickets[0].params, tickets[0].seed)
     with Workers(workers, prepared, device, tickets[0]) as ours:
         for block in blocks(tickets):
             for ticket in block:
-                for count, seconds in times.textbook.items():
-                    with threads_set_to(count), timed(seconds):
-                        textbook.run_trial(request, ticket.params, ticket.seed)
+                for way, seconds in times.textbook.items():
+                    loaded = replace(request, loaders=way.loaders)
+                    with threads_set_to(way.threads), timed(seconds):
+                        textbook.run_trial(loaded, ticket.params, ticket.seed)
                 with timed(times.ours):
                     outcomes += ours.run([ticket])
             if workers > 1:
                 with timed(times.shared, trials=workers * len(block)):
                     ours.run([*block] * workers)
-    yield from rows(case.definition.name, threads, workers, times)
+    yield from rows(case.definition.name, workers, times)
     took = [spent(outcome.run, outcome.metrics) for outcome in outcomes]
     for phase in took[0]:
         milliseconds = [1000 * seconds[phase] for seconds in took]
         yield Row.of(f"{case.definition.name}: ours, {phase}", milliseconds, "ms")
 
 
-def rows(name: str, threads: int, workers: int, times: Times) -> Iterator[Row]:
+def rows(name: str, workers: int, times: Times) -> Iterator[Row]:
     """
     Args:
-        threads: that torch takes by itself.
+        name: of the study.
+        workers: that `shared` ran on.
     """
-    theirs, base = times.textbook[threads], f"{name}: textbook, {threads} threads"
+    (way, theirs), *others = times.textbook.items()
+    base = f"{name}: {way}"
     yield Row.of(base, theirs, "s")
-    if 1 in times.textbook and threads > 1:
-        what = f"{name}: textbook, 1 thread"
-        yield Row.of(what, times.textbook[1], "s", baseline=(base, theirs))
+    for other, seconds in others:
+        yield Row.of(f"{name}: {other}", seconds, "s", baseline=(base, theirs))
     yield Row.of(f"{name}: ours, 1 worker", times.ours, "s", baseline=(base, theirs))
     if workers > 1:
         yield Row.of(
