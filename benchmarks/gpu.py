@@ -4,7 +4,9 @@
 
 ResNet-18 forgets a fifth of the training images. The study runs as a whole program in an empty
 folder, first with two workers on the same GPU, and goes on with one. What a budget of 200 takes is
-extrapolated from fewer trials, and so labelled. Without NVIDIA's MPS the two take turns.
+extrapolated from fewer trials, and so labelled: at the pace of the first ones, among which are the
+paper's starting points, small and quick, and at the pace of those after them. As these are not the
+same configurations, paces are told in images, too. Without NVIDIA's MPS two workers take turns.
 """
 
 import argparse
@@ -151,6 +153,7 @@ def study(settings: Settings, device: torch.device, trials: int) -> Iterator[Row
         definition = STUDY.format(images=settings.images.absolute(), epochs=epochs)
         (folder / "images.toml").write_text(definition)
         before: list[FrozenTrial] = []
+        preparation = 0.0
         for workers in WORKERS:
             budget = len(before) + trials
             words = ["--study", "images.toml", "--device", str(device)]
@@ -159,10 +162,11 @@ def study(settings: Settings, device: torch.device, trials: int) -> Iterator[Row
             known = {trial.number for trial in before}
             new = [trial for trial in done if trial.number not in known]
             if not before:
+                preparation = ran.first(TRIALS).at
                 yield from step_rows("study", [ran])
                 yield from accuracy_rows(folder)
-                yield whole_row(ran, new)
             yield from trial_rows(ran, new, workers)
+            yield whole_row(ran, new, workers, preparation)
             before = done
 
 
@@ -180,7 +184,7 @@ def trial_rows(ran: Watched, trials: Sequence[FrozenTrial], workers: int) -> Ite
     Args:
         ran: the run that made these trials, all of them complete.
     """
-    name = f"study, {workers} worker{'s' if workers > 1 else ''} per GPU"
+    name = named(workers)
     took = [spent(trial.user_attrs["run"], trial.user_attrs["metrics"]) for trial in trials]
     for phase in took[0]:
         yield Row.of(f"{name}: {phase}", [1000 * each[phase] for each in took], "ms")
@@ -189,10 +193,23 @@ def trial_rows(ran: Watched, trials: Sequence[FrozenTrial], workers: int) -> Ite
         f"{name}: a trial, from within", whole, "s", notes=f"mean {statistics.fmean(whole):.2f}"
     )
     notes = f"mean of {len(trials) - 1}, as the clock goes"
-    yield Row.of(f"{name}: per trial", [seconds_per_trial(trials)], "s", notes=notes)
-    last = max(trial.number for trial in trials) + 1
-    ending = ran.seconds - ran.first(f"{last}/{last} complete").at
+    pace = seconds_per_trial(trials)
+    yield Row.of(f"{name}: per trial", [pace], "s", notes=notes)
+    images = [trial.user_attrs["run"]["phases"]["finetune"]["work"]["samples"] for trial in trials]
+    rate = statistics.fmean(images) / pace
+    yield Row.of(f"{name}: fine-tuned images", [rate], "per s", notes="as the clock goes")
+    ending = ran.seconds - end_of_trials(ran, trials)
     yield Row.of(f"{name}: ending, tables and pictures", [ending], "s")
+
+
+def named(workers: int) -> str:
+    return f"study, {workers} worker{'s' if workers > 1 else ''} per GPU"
+
+
+def end_of_trials(ran: Watched, trials: Sequence[FrozenTrial]) -> float:
+    """When the last was complete, in seconds since the program was started."""
+    last = max(trial.number for trial in trials) + 1
+    return ran.first(f"{last}/{last} complete").at
 
 
 def seconds_per_trial(trials: Sequence[FrozenTrial]) -> float:
@@ -201,20 +218,22 @@ def seconds_per_trial(trials: Sequence[FrozenTrial]) -> float:
     return (ends[-1] - ends[0]).total_seconds() / (len(ends) - 1)
 
 
-def whole_row(ran: Watched, trials: Sequence[FrozenTrial]) -> Row:
-    """What the whole budget would have taken.
+def whole_row(ran: Watched, trials: Sequence[FrozenTrial], workers: int, preparation: float) -> Row:
+    """What the whole budget would have taken at the pace of these trials.
 
     Args:
-        ran: the run that prepared the study and made these trials.
+        ran: the run that made them.
+        preparation: the seconds that preparing the study took.
     """
-    pace, prepared = seconds_per_trial(trials), ran.first(TRIALS).at
-    rest = ran.seconds - prepared - len(trials) * pace
+    pace = seconds_per_trial(trials)
+    rest = ran.seconds - ran.first(TRIALS).at - len(trials) * pace
+    first, last = (at(trial.number for trial in trials) for at in (min, max))
     return Row.of(
-        f"study, {WORKERS[0]} workers per GPU: all of {BUDGET} trials",
-        [prepared + rest + BUDGET * pace],
+        f"{named(workers)}: all of {BUDGET} trials",
+        [preparation + rest + BUDGET * pace],
         "s",
-        notes=f"extrapolated from {len(trials)}: {prepared:.0f} s of preparation, {rest:.0f} s of"
-        f" start and ending, {BUDGET * pace:.0f} s of trials",
+        notes=f"extrapolated from trials {first} to {last}: {preparation:.0f} s of preparation,"
+        f" {rest:.0f} s of start and ending, {BUDGET * pace:.0f} s of trials",
     )
 
 

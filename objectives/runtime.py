@@ -24,14 +24,20 @@ AGREEMENT = 0.02
 
 @dataclass(frozen=True)
 class UnitTime:
-    """Seconds per step and per sample of one phase."""
+    """Seconds per step, per sample and, on devices that replay the others, per eager update of one
+    phase."""
 
     step: float
     sample: float
+    eager: float = 0.0
 
     def price(self, work: Work) -> float:
         """Seconds that so much work takes."""
-        return work.steps * self.step + work.samples * self.sample
+        return work.steps * self.step + work.samples * self.sample + work.eager * self.eager
+
+    def scaled(self, factor: float) -> "UnitTime":
+        """All of them times the factor."""
+        return UnitTime(factor * self.step, factor * self.sample, factor * self.eager)
 
 
 UnitTimes = Mapping[str, UnitTime]
@@ -43,25 +49,34 @@ def calibrated_seconds(phases: Mapping[str, Phase], units: UnitTimes) -> float:
     return sum(units[name].price(phase.work) for name, phase in phases.items())
 
 
-def fit_unit_times(observed: Mapping[str, Sequence[Phase]]) -> dict[str, UnitTime]:
+def fit_unit_times(
+    observed: Mapping[str, Sequence[Phase]], *, replays: bool = False
+) -> dict[str, UnitTime]:
     """Unit times, by phase, that explain observed phases best: least squares of the relative
-    error with no time negative. Phases without work or without time say nothing."""
+    error with no time negative. Phases without work or without time say nothing.
+
+    Args:
+        replays: whether the device replays updates, so that eager ones have a price of their own.
+    """
     from scipy.optimize import nnls  # takes a third of a second, in every process
 
     units: dict[str, UnitTime] = {}
     for name, phases in observed.items():
         telling = [p for p in phases if p.seconds > 0 and (p.work.steps or p.work.samples)]
-        rows = np.array([[p.work.steps, p.work.samples] for p in telling], dtype=float)
-        if not len(rows):
+        if not telling:
             units[name] = UnitTime(0.0, 0.0)
             continue
+        counts = [(p.work.steps, p.work.samples, replays * p.work.eager) for p in telling]
+        rows = np.array(counts, dtype=float)
         seconds = np.array([p.seconds for p in telling])
         solution, _residual = nnls(rows / seconds[:, None], np.ones(len(telling)))
-        units[name] = UnitTime(float(solution[0]), float(solution[1]))
+        units[name] = UnitTime(*map(float, solution))
     return units
 
 
-def calibrate(probes: Sequence[Callable[[], Stopwatch]]) -> dict[str, UnitTime]:
+def calibrate(
+    probes: Sequence[Callable[[], Stopwatch]], *, replays: bool = False
+) -> dict[str, UnitTime]:
     """Measure unit times; the device must have nothing else to do.
 
     Args:
@@ -69,6 +84,7 @@ def calibrate(probes: Sequence[Callable[[], Stopwatch]]) -> dict[str, UnitTime]:
             stopwatch. They take turns, so that a slow moment of the machine hits all of them,
             after the first one has run once to warm up, until two rounds in a row agree, for
             `ROUNDS` rounds at most and no longer once `SECONDS` have passed.
+        replays: as `fit_unit_times` takes it.
 
     Returns:
         Unit times fitted to the median duration of each phase of each probe.
@@ -85,7 +101,7 @@ def calibrate(probes: Sequence[Callable[[], Stopwatch]]) -> dict[str, UnitTime]:
         for name, phase in runs[0].phases.items():
             median = statistics.median(run.phases[name].seconds for run in runs)
             observed.setdefault(name, []).append(Phase(phase.work, median))
-    return fit_unit_times(observed)
+    return fit_unit_times(observed, replays=replays)
 
 
 def _agree(rounds: Sequence[Sequence[Stopwatch]]) -> bool:

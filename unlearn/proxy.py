@@ -1,21 +1,24 @@
 """The unlearning proxy θ_I (ConMU, Eqs. 6 and 8): a young network that has only seen D_r."""
 
+from dataclasses import replace
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unlearn.checkpoint import on_cpu
 from unlearn.problem import Problem, StateDict
 from unlearn.stopwatch import Phase, Stopwatch, Work
-from unlearn.training import train_from_scratch
+from unlearn.training import train_from_scratch, work_of_training
 
 
 def training_work(problem: Problem, epochs: int) -> Work:
     """The work of training a new network on D_r for so many epochs of θ_o's recipe.
 
-    One step is to make the network. Updates are not counted: every epoch has as many, so that
-    samples say it all.
+    One step is to make the network. Updates are not counted but for the eager ones: every epoch has
+    as many, so that samples say it all.
     """
-    return Work(1, epochs * len(problem.retain))
+    updates = work_of_training(problem.original, len(problem.retain), problem.recipe, epochs)
+    return replace(updates, steps=1)
 
 
 def train_proxy(problem: Problem, epochs: int, seed: int, stopwatch: Stopwatch) -> nn.Module:

@@ -10,13 +10,23 @@ import torch
 
 @dataclass(frozen=True)
 class Work:
-    """The countable work of a phase: model updates or calls, and samples that went through."""
+    """The countable work of a phase; the same on every device.
+
+    Attributes:
+        steps: model updates or calls.
+        samples: that went through.
+        eager: updates that a GPU carries out order by order, where it replays the others from a
+            recording (`unlearn.recording`).
+    """
 
     steps: int = 0
     samples: int = 0
+    eager: int = 0
 
     def __add__(self, other: "Work") -> "Work":
-        return Work(self.steps + other.steps, self.samples + other.samples)
+        return Work(
+            self.steps + other.steps, self.samples + other.samples, self.eager + other.eager
+        )
 
 
 @dataclass(frozen=True)

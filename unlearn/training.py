@@ -15,9 +15,10 @@ from unlearn.datasets import Samples, to_unit
 from unlearn.models import ModelFactory
 from unlearn.precision import Precision, multiplying
 from unlearn.pruning import Masks, mask_gradients, mask_weights
-from unlearn.recording import Recording, is_steady
+from unlearn.recording import Recording, eager_calls, is_steady
 from unlearn.seeds import derive_seed, seeded_globals
 from unlearn.seeds import generator as make_generator
+from unlearn.stopwatch import Work
 
 EVALUATION_BATCH = {"cpu": 128, "cuda": 1000}
 """By the kind of device: on a CPU a layer's answers have to fit its cache."""
@@ -78,6 +79,29 @@ def batch_bounds(samples: int, batch_size: int) -> list[tuple[int, int]]:
     return list(zip(starts, [*starts[1:], samples], strict=True))
 
 
+def work_of_training(
+    model: nn.Module, samples: int, recipe: Recipe, epochs: int | None = None
+) -> Work:
+    """The updates of `train`, and the samples that go through.
+
+    Args:
+        model: what is trained, or another of the same architecture.
+        samples: how many there are.
+        epochs: as `train` takes them.
+    """
+    epochs = recipe.epochs if epochs is None else epochs
+    bounds = batch_bounds(samples, recipe.batch_size)
+    steps = epochs * len(bounds)
+    usual = epochs * sum(end - start == recipe.batch_size for start, end in bounds)
+    replays = usual - eager_calls(usual) if _is_worth_recording(model, samples, recipe) else 0
+    return Work(steps, epochs * samples, steps - replays)
+
+
+def _is_worth_recording(model: nn.Module, samples: int, recipe: Recipe) -> bool:
+    """The whole training counts, so that what is stopped early is its beginning."""
+    return recipe.epochs * (samples // recipe.batch_size) >= WORTH_RECORDING and is_steady(model)
+
+
 def cross_entropy(logits: Tensor, labels: Tensor, _positions: Tensor) -> Tensor:
     """Mean cross-entropy in nats; the loss of plain training."""
     return F.cross_entropy(logits, labels)
@@ -134,9 +158,7 @@ def train(
             nn.utils.clip_grad_norm_(parameters, clip_norm)
         _descend(parameters, momenta, recipe, rate)
 
-    # As the whole training would be, so that what is stopped early is its beginning.
-    worthwhile = recipe.epochs * (len(samples) // recipe.batch_size) >= WORTH_RECORDING
-    is_recorded = device.type == "cuda" and worthwhile and is_steady(model)
+    is_recorded = device.type == "cuda" and _is_worth_recording(model, len(samples), recipe)
     usual_update = Recording(update) if is_recorded else update
     steps = iter(rates)
     with seeded_globals(derive_seed(generator.initial_seed(), "layers"), device):

@@ -47,26 +47,29 @@ def calibrate(prepared: Prepared, device: torch.device) -> dict[str, UnitTime]:
     measured = unit_times(prepared, device)
     epoch, epochs = measured.pop(RETRAINING).step, prepared.material.definition.recipe.epochs
     scale = prepared.reference.seconds / (epochs * epoch)
-    return {
-        name: UnitTime(scale * unit.step, scale * unit.sample) for name, unit in measured.items()
-    }
+    return {name: unit.scaled(scale) for name, unit in measured.items()}
 
 
 def unit_times(prepared: Prepared, device: torch.device) -> dict[str, UnitTime]:
     """Measure the method's unit times, and by turns with them that of `RETRAINING`.
 
-    The two smallest probes make scores and proxies themselves, one with some epochs of the proxy's
-    training and one with none; the others get them free of charge, because the cost that is
-    recorded of them may have been measured elsewhere, or at a busier time.
+    The smallest probes make scores and proxies themselves: one with some epochs of the proxy's
+    training, one with none and, where a training's beginning has a price of its own, one with one.
+    The others get them free of charge, because the cost that is recorded of them may have been
+    measured elsewhere, or at a busier time.
     """
+    replays = device.type == "cuda"
     definition = prepared.material.definition
     problem = prepared.material.problem(prepared.original, device)
     configs = [definition.config(at_fraction(definition.ranges, f)) for f in PROBES]
     shared: list[Precomputed | None] = [None] * len(configs)
     if prepared.precomputed is not None:
         longest = min(PROXY_EPOCHS, definition.longest_delta())
-        configs[:2] = replace(configs[0], delta=longest), replace(configs[1], delta=0)
-        shared[2:] = [prepared.precomputed.to(device).free_of_charge()] * len(configs[2:])
+        deltas = (longest, 0, min(1, longest)) if replays else (longest, 0)
+        for number, delta in enumerate(deltas):
+            configs[number] = replace(configs[number], delta=delta)
+        free = prepared.precomputed.to(device).free_of_charge()
+        shared[len(deltas) :] = [free] * (len(configs) - len(deltas))
 
     def probe(config: Any, precomputed: Precomputed | None) -> Stopwatch:
         stopwatch = Stopwatch(device)
@@ -80,4 +83,4 @@ def unit_times(prepared: Prepared, device: torch.device) -> dict[str, UnitTime]:
         return stopwatch
 
     probes = [partial(probe, *each) for each in zip(configs, shared, strict=True)]
-    return runtime.calibrate([*probes, retraining])
+    return runtime.calibrate([*probes, retraining], replays=replays)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn import Linear
 
 from objectives.runtime import (
     ROUNDS,
@@ -13,13 +14,24 @@ from objectives.runtime import (
     fit_unit_times,
 )
 from unlearn.stopwatch import Phase, Stopwatch, Work
+from unlearn.training import Recipe, work_of_training
 
-works = st.builds(Work, st.integers(0, 10**4), st.integers(0, 10**6))
-unit_times = st.builds(UnitTime, st.floats(1e-5, 1), st.floats(1e-7, 1e-2))
+works = st.builds(Work, st.integers(0, 10**4), st.integers(0, 10**6), st.integers(0, 10**3))
+unit_times = st.builds(
+    UnitTime, st.floats(1e-5, 1), st.floats(1e-7, 1e-2), st.sampled_from([0.0, 0.5])
+)
 
 
-def test_work_is_priced_per_step_and_per_sample() -> None:
-    assert UnitTime(step=0.5, sample=0.01).price(Work(steps=6, samples=200)) == pytest.approx(5)
+def test_work_is_priced_per_step_sample_and_eager_update() -> None:
+    assert UnitTime(step=0.5, sample=0.01).price(Work(6, 200, 6)) == pytest.approx(3 + 2)
+    assert UnitTime(0.5, 0.01, eager=2.0).price(Work(6, 200, 4)) == pytest.approx(3 + 2 + 8)
+
+
+@given(unit_times, works, st.floats(0.1, 10))
+def test_scaled_prices_are_so_many_times_the_prices(
+    unit: UnitTime, work: Work, factor: float
+) -> None:
+    assert unit.scaled(factor).price(work) == pytest.approx(factor * unit.price(work))
 
 
 def test_a_request_costs_the_sum_over_its_phases() -> None:
@@ -38,22 +50,50 @@ def test_no_phase_costs_nothing() -> None:
 
 @given(unit_times, unit_times)
 def test_known_unit_times_are_recovered(train: UnitTime, score: UnitTime) -> None:
-    sizes = [Work(1, 100), Work(5, 100), Work(4, 900), Work(30, 1000)]
+    sizes = [Work(1, 100), Work(5, 100, 3), Work(4, 900, 4), Work(30, 1000, 2)]
+    units = {"train": train, "score": score}
     observed = {
-        name: [Phase(work, work.steps * unit.step + work.samples * unit.sample) for work in sizes]
-        for name, unit in (("train", train), ("score", score))
+        name: [Phase(work, unit.price(work)) for work in sizes] for name, unit in units.items()
     }
-    fitted = fit_unit_times(observed)
-    for name, unit in (("train", train), ("score", score)):
+    fitted = fit_unit_times(observed, replays=True)
+    for name, unit in units.items():
         assert fitted[name].step == pytest.approx(unit.step, rel=1e-6, abs=1e-9)
         assert fitted[name].sample == pytest.approx(unit.sample, rel=1e-6, abs=1e-9)
+        assert fitted[name].eager == pytest.approx(unit.eager, rel=1e-6, abs=1e-9)
 
 
-@given(st.lists(st.builds(Phase, works, st.floats(0, 1e3).filter(lambda s: s == 0 or s > 1e-7))))
-def test_unit_times_are_never_negative(phases: list[Phase]) -> None:
-    unit = fit_unit_times({"train": phases})["train"]
-    assert unit.step >= 0
-    assert unit.sample >= 0
+@given(
+    st.lists(st.builds(Phase, works, st.floats(0, 1e3).filter(lambda s: s == 0 or s > 1e-7))),
+    st.booleans(),
+)
+def test_unit_times_are_never_negative(phases: list[Phase], replays: bool) -> None:
+    unit = fit_unit_times({"train": phases}, replays=replays)["train"]
+    assert min(unit.step, unit.sample, unit.eager) >= 0
+    assert replays or unit.eager == 0
+
+
+def test_trainings_of_which_a_gpu_replays_a_part_are_priced() -> None:
+    # In milliseconds: 2 for an update by itself, 4 where it is recorded, 0.15 where it is replayed.
+    def seconds(samples: int, epochs: int) -> float:
+        whole, rest = divmod(samples, 128)
+        alone = epochs * (rest > 1)
+        if epochs * whole < 20:
+            return 0.002 * (epochs * whole + alone)
+        return 0.002 * (3 + alone) + 0.004 + 0.00015 * (epochs * whole - 3)
+
+    def phase(samples: int, epochs: int = 5) -> Phase:
+        recipe = Recipe(epochs, 0.1, batch_size=128)
+        return Phase(work_of_training(Linear(1, 1), samples, recipe), seconds(samples, epochs))
+
+    observed = {"finetune": [phase(samples) for samples in (62, 135, 269, 512, 887)]}
+    others = [phase(samples) for samples in range(100, 1000, 30)]
+
+    def error(*, replays: bool) -> float:
+        unit = fit_unit_times(observed, replays=replays)["finetune"]
+        return max(abs(unit.price(each.work) / each.seconds - 1) for each in others)
+
+    assert error(replays=True) < 0.1
+    assert error(replays=False) > 0.5
 
 
 def test_where_one_time_would_be_negative_the_other_explains_all() -> None:

@@ -15,7 +15,7 @@ from unlearn.models import ModelFactory
 from unlearn.problem import StateDict
 from unlearn.pruning import prune
 from unlearn.recording import WARM_UP, Recording, is_steady
-from unlearn.training import Recipe, train
+from unlearn.training import Recipe, train, work_of_training
 
 on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 LAST_GPU = torch.device("cuda", max(0, torch.cuda.device_count() - 1))
@@ -185,6 +185,28 @@ def test_after_a_recording_that_fails_the_gpu_works_as_before(
         recording(number)
     after = trained("small-cnn", recipe, is_recorded=True)
     assert_close(after, before, rtol=0, atol=0)
+
+
+@on_gpu
+@pytest.mark.parametrize("batch_size", [8, 32])
+def test_the_work_of_a_training_counts_what_is_not_replayed(
+    batch_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replays = 0
+    replay = torch.cuda.CUDAGraph.replay
+
+    def counted(graph: torch.cuda.CUDAGraph) -> None:
+        nonlocal replays
+        replays += 1
+        replay(graph)
+
+    monkeypatch.setattr(torch.cuda.CUDAGraph, "replay", counted)
+    model = ModelFactory("small-cnn", 10, (0.5,) * 3, (0.2,) * 3)(0, LAST_GPU)
+    recipe = Recipe(epochs=4, learning_rate=0.01, batch_size=batch_size)
+    train(model, colour_samples(75).to(LAST_GPU), recipe, generator=seeded())
+    work = work_of_training(model, 75, recipe)
+    first = 1 if replays else 0  # what is recorded is not carried out before its first replay
+    assert replays == work.steps - work.eager + first
 
 
 @on_gpu

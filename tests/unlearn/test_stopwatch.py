@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from unlearn.stopwatch import Phase, Stopwatch, Work
 
 CPU = torch.device("cpu")
-works = st.builds(Work, st.integers(0, 10**9), st.integers(0, 10**9))
+counts = st.integers(0, 10**9)
+works = st.builds(Work, counts, counts, counts)
 
 
 @given(works, works)
@@ -49,6 +50,7 @@ def test_charges_to_one_phase_add_up(charges: list[tuple[str, Work, int]]) -> No
         mine = [(work, seconds) for each, work, seconds in charges if each == name]
         assert phase.work.steps == sum(work.steps for work, _ in mine)
         assert phase.work.samples == sum(work.samples for work, _ in mine)
+        assert phase.work.eager == sum(work.eager for work, _ in mine)
         assert phase.seconds == sum(seconds for _, seconds in mine)
     assert stopwatch.seconds == sum(seconds for _, _, seconds in charges)
 

@@ -28,7 +28,15 @@ from tests.unlearn.small import (
 )
 from unlearn.datasets import Samples
 from unlearn.pruning import prune
-from unlearn.training import EVALUATION_PIXELS, Recipe, batch_bounds, predict, train
+from unlearn.stopwatch import Work
+from unlearn.training import (
+    EVALUATION_PIXELS,
+    Recipe,
+    batch_bounds,
+    predict,
+    train,
+    work_of_training,
+)
 
 Matrix = NDArray[np.float64]
 
@@ -54,6 +62,38 @@ def test_steps_are_counted_by_batches(samples: int, batch_size: int) -> None:
     full, rest = divmod(samples, batch_size)
     expected = full + (rest > 1 or samples == 1)
     assert recipe.steps_per_epoch(samples) == expected
+
+
+@pytest.mark.parametrize(
+    ("samples", "epochs", "stopped", "work"),
+    [
+        # 7 whole batches and one of 104, of which 3 + 1 whole ones are eager, and the small ones.
+        (1000, 5, 5, Work(40, 5000, 4 + 5)),
+        (1000, 5, 1, Work(8, 1000, 4 + 1)),
+        (1000, 5, 0, Work()),
+        (896, 5, 5, Work(35, 4480, 4)),
+        # 3 × 5 whole batches and, without small ones, 3 × 7: too few to record one, and enough.
+        (384, 5, 5, Work(15, 1920, 15)),
+        (384, 7, 7, Work(21, 2688, 4)),
+        (384, 7, 1, Work(3, 384, 3)),
+        # The last batch has 129.
+        (257, 20, 20, Work(40, 5140, 4 + 20)),
+        (1, 20, 20, Work(20, 20, 20)),
+        (0, 20, 20, Work()),
+    ],
+)
+def test_updates_that_are_not_replayed_are_counted(
+    samples: int, epochs: int, stopped: int, work: Work
+) -> None:
+    recipe = Recipe(epochs=epochs, learning_rate=0.1, batch_size=128)
+    assert work_of_training(linear(), samples, recipe, stopped) == work
+
+
+def test_all_updates_of_a_network_that_is_not_recorded_are_eager() -> None:
+    model = linear()
+    model.register_forward_hook(lambda *_: None)
+    recipe = Recipe(epochs=5, learning_rate=0.1, batch_size=128)
+    assert work_of_training(model, 1000, recipe) == Work(40, 5000, 40)
 
 
 def numpy_sgd(samples: Samples, model: nn.Sequential, recipe: Recipe) -> tuple[Matrix, Matrix]:

@@ -11,7 +11,7 @@ from unlearn.problem import Problem
 from unlearn.pruning import Masks, prune
 from unlearn.seeds import generator
 from unlearn.stopwatch import Stopwatch, Work
-from unlearn.training import Loss, Recipe, cross_entropy, train
+from unlearn.training import Loss, Recipe, cross_entropy, train, work_of_training
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,7 @@ def fine_tune(
         clip_norm: the 2-norm that gradients are clipped to.
     """
     recipe = replace(config.recipe, precision=problem.recipe.precision)
-    steps = recipe.epochs * recipe.steps_per_epoch(len(samples))
-    with stopwatch.phase("finetune", Work(steps, recipe.epochs * len(samples))):
+    with stopwatch.phase("finetune", work_of_training(model, len(samples), recipe)):
         train(
             model,
             samples,

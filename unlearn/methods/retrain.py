@@ -54,9 +54,9 @@ def unlearn(
     with stopwatch.phase("prune", Work(steps=1)):
         masks = prune(original, config.pruning_rate)
     epochs = max(1, round(config.share * problem.recipe.epochs))
-    recipe = replace(problem.recipe, epochs=epochs)
+    problem = replace(problem, recipe=replace(problem.recipe, epochs=epochs))
     with stopwatch.phase("train", training_work(problem, epochs)):
-        model = train_from_scratch(problem.build, problem.retain, recipe, seed, masks=masks)
+        model = train_from_scratch(problem.build, problem.retain, problem.recipe, seed, masks=masks)
     return Unlearned(model, masks, sizes={"retain": len(problem.retain)})
 
 

@@ -144,7 +144,7 @@ def test_work_is_counted_as_it_is_today_whoever_made_the_proxies(
     assert precomputed is not None
     retained = len(tiny_study.material.partition.retain)
     assert [cost.work for cost in precomputed.proxy_training] == [
-        Work(1, epochs * retained) for epochs in range(3)
+        Work(1, epochs * retained, epochs) for epochs in range(3)
     ]
     assert [cost.seconds for cost in precomputed.proxy_training] == [0.5, 1.5, 2.5]
 

@@ -46,10 +46,10 @@ def test_it_is_dense_and_has_seen_every_retained_sample(problem: Problem) -> Non
 )
 def test_a_share_shortens_the_work(problem: Problem, share: float, epochs: int) -> None:
     _, stopwatch = run(problem, RetrainConfig(share=share))
-    # So many of three epochs, over 150 samples.
+    # So many of three epochs, over 150 samples in batches of 32.
     assert {name: phase.work for name, phase in stopwatch.phases.items()} == {
         "prune": Work(1, 0),
-        "train": Work(1, epochs * 150),
+        "train": Work(1, epochs * 150, epochs * 5),
     }
 
 
