@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks import calibration
 from benchmarks._studies import Case, prepare
-from benchmarks.calibration import ROUNDS, Run, rows, run_alone, summed_up
+from benchmarks.calibration import Run, rows, run_alone, summed_up
 from objectives.runtime import UnitTime, UnitTimes
 from tests.pareto.home import tiny
 from unlearn.stopwatch import Phase, Work
@@ -70,13 +71,16 @@ def test_errors_are_those_of_the_calibration_in_percent_of_the_stopwatch() -> No
     assert furthest.notes.startswith("5 s of training: train 2e+03 for 5e+03 ms (4 steps")
 
 
-def test_configurations_run_with_nothing_precomputed(tmp_path: Path) -> None:
+def test_configurations_run_with_nothing_precomputed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibration, "ROUNDS", 2)
     runs = run_alone(Case(tiny(), 4), prepare(tiny(), CPU, tmp_path).prepared, CPU)
     for run in runs:
-        assert len(run.measured) == ROUNDS
+        assert len(run.measured) == 2
         for phases in (*run.counted, *run.measured):
             assert phases.keys() == run.work.keys()
             assert all(seconds > 0 for seconds in phases.values())
     times = [phases["score"] for run in runs for phases in run.measured]
     # What is charged, and not done, would take the same time every time.
-    assert len(set(times)) == 4 * ROUNDS
+    assert len(set(times)) == 4 * 2

@@ -130,7 +130,7 @@ def test_the_work_of_every_phase_is_counted(
     assert outcome.sizes == {TRAINED_ON[name]: size}
     assert {phase: spent.work for phase, spent in stopwatch.phases.items()} == {
         "prune": Work(1, 0),
-        "finetune": Work(2 * steps, 2 * size),
+        "finetune": Work(2 * steps, 2 * size, 2 * steps),
     }
 
 
