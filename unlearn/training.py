@@ -56,10 +56,6 @@ class Recipe:
     augment: bool = False
     precision: Precision = "float32"
 
-    def steps_per_epoch(self, samples: int) -> int:
-        """How many batches one pass over `samples` samples makes."""
-        return len(batch_bounds(samples, self.batch_size))
-
     def rate_at(self, step: int, steps_per_epoch: int) -> float:
         """The learning rate of the step-th update, counted from 0."""
         if self.schedule == "constant":

@@ -61,7 +61,7 @@ def test_steps_are_counted_by_batches(samples: int, batch_size: int) -> None:
     recipe = Recipe(epochs=1, learning_rate=0.1, batch_size=batch_size)
     full, rest = divmod(samples, batch_size)
     expected = full + (rest > 1 or samples == 1)
-    assert recipe.steps_per_epoch(samples) == expected
+    assert work_of_training(linear(), samples, recipe).steps == expected
 
 
 @pytest.mark.parametrize(
