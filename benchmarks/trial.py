@@ -4,8 +4,8 @@
 
 The textbook (`benchmarks.textbook`) runs in this process, with as many threads as torch takes by
 itself. As these can be too many for small networks or a busy machine, it runs on a CPU with one as
-well; on a GPU, which may wait for its images, also with processes that load them. Ours runs in workers
-like those of a search. Ratios are to the textbook with torch's own number of threads.
+well; on a GPU, which may wait for its images, also with processes that load them. Ours runs in
+workers like those of a search. Ratios are to the textbook with torch's own number of threads.
 """
 
 import multiprocessing
