@@ -33,30 +33,22 @@ def proxy_snapshots(
     problem: Problem, epochs: int, seed: int
 ) -> tuple[list[StateDict], list[Phase]]:
     """The state dicts, on the CPU, of `train_proxy` for 0, 1, …, `epochs` epochs, in one training,
-    and the share of the cost that each of them stands for."""
+    and what each of them took, without the copies."""
     stopwatch = Stopwatch(problem.device)
-    with stopwatch.phase("build", training_work(problem, 0)):
-        untrained = train_from_scratch(
-            problem.build, problem.retain, problem.recipe, seed, epochs=0
-        )
-    snapshots = [on_cpu(untrained.state_dict())]
+    untrained = train_proxy(problem, 0, seed, stopwatch)
+    snapshots, costs = [on_cpu(untrained.state_dict())], [stopwatch.phases["train"]]
+    took, resumed = 0.0, stopwatch.now()
 
-    def keep(_epoch: int, model: nn.Module) -> None:
+    def keep(epoch: int, model: nn.Module) -> None:
+        nonlocal took, resumed
+        took += stopwatch.now() - resumed
+        costs.append(Phase(training_work(problem, epoch), took))
         snapshots.append(on_cpu(model.state_dict()))
+        resumed = stopwatch.now()
 
-    with stopwatch.phase("train", training_work(problem, epochs)):
-        train_from_scratch(
-            problem.build,
-            problem.retain,
-            problem.recipe,
-            seed,
-            epochs=epochs,
-            after_epoch=keep,
-        )
-    whole = stopwatch.phases["train"].seconds
-    build = min(stopwatch.phases["build"].seconds, whole)
-    per_epoch = (whole - build) / max(1, epochs)
-    costs = [Phase(training_work(problem, k), build + k * per_epoch) for k in range(epochs + 1)]
+    train_from_scratch(
+        problem.build, problem.retain, problem.recipe, seed, epochs=epochs, after_epoch=keep
+    )
     return snapshots, costs
 
 

@@ -288,6 +288,7 @@ class _Builder:
     def _proxies(self, problem: Problem, longest: int) -> Artifact:
         self.announce(f"training the proxy for up to {longest} epochs")
         seed = derive_seed(self.material.seed, "proxy")
+        _warm_up(problem)
         states, costs = proxy_snapshots(problem, longest, seed)
         tensors = {f"{k}/{name}": t for k, state in enumerate(states) for name, t in state.items()}
         return Artifact(tensors, {"training": [asdict(cost) for cost in costs]})
@@ -296,10 +297,15 @@ class _Builder:
 def _cost_of_retraining(problem: Problem) -> float:
     """In seconds, with the device to itself: when models are trained side by side, a stopwatch
     tells of the others too."""
-    warm_up = min(WARM_UP_SAMPLES[problem.device.type], len(problem.retain))
-    few = problem.retain.take(torch.arange(warm_up, device=problem.device))
-    train_from_scratch(problem.build, few, problem.recipe, 0, epochs=1)
+    _warm_up(problem)
     return seconds_of_retraining(problem, TIMED_TRAININGS)
+
+
+def _warm_up(problem: Problem) -> None:
+    """Train on a few samples: the first training of a process is slower than all others."""
+    count = min(WARM_UP_SAMPLES[problem.device.type], len(problem.retain))
+    few = problem.retain.take(torch.arange(count, device=problem.device))
+    train_from_scratch(problem.build, few, problem.recipe, 0, epochs=1)
 
 
 def seconds_of_retraining(problem: Problem, times: int) -> float:
