@@ -198,18 +198,13 @@ def trial_rows(ran: Watched, trials: Sequence[FrozenTrial], workers: int) -> Ite
     images = [trial.user_attrs["run"]["phases"]["finetune"]["work"]["samples"] for trial in trials]
     rate = statistics.fmean(images) / pace
     yield Row.of(f"{name}: fine-tuned images", [rate], "per s", notes="as the clock goes")
-    ending = ran.seconds - end_of_trials(ran, trials)
+    last = max(trial.number for trial in trials) + 1
+    ending = ran.seconds - ran.first(f"{last}/{last} complete").at
     yield Row.of(f"{name}: ending, tables and pictures", [ending], "s")
 
 
 def named(workers: int) -> str:
     return f"study, {workers} worker{'s' if workers > 1 else ''} per GPU"
-
-
-def end_of_trials(ran: Watched, trials: Sequence[FrozenTrial]) -> float:
-    """When the last was complete, in seconds since the program was started."""
-    last = max(trial.number for trial in trials) + 1
-    return ran.first(f"{last}/{last} complete").at
 
 
 def seconds_per_trial(trials: Sequence[FrozenTrial]) -> float:

@@ -19,6 +19,11 @@ STEADY = ("torch.nn.", "torchvision.", "unlearn.")
 traces, hooks and replaced functions: they may draw lots in Python, or look at their answers."""
 
 
+def replays(device: torch.device) -> bool:
+    """Whether a device has recordings at all."""
+    return device.type == "cuda"
+
+
 def is_steady(model: nn.Module) -> bool:
     """Whether all layers of a model are known to do the same in every step."""
     return (

@@ -15,7 +15,7 @@ from unlearn.datasets import Samples, to_unit
 from unlearn.models import ModelFactory
 from unlearn.precision import Precision, multiplying
 from unlearn.pruning import Masks, mask_gradients, mask_weights
-from unlearn.recording import Recording, eager_calls, is_steady
+from unlearn.recording import Recording, eager_calls, is_steady, replays
 from unlearn.seeds import derive_seed, seeded_globals
 from unlearn.seeds import generator as make_generator
 from unlearn.stopwatch import Work
@@ -89,8 +89,9 @@ def work_of_training(
     bounds = batch_bounds(samples, recipe.batch_size)
     steps = epochs * len(bounds)
     usual = epochs * sum(end - start == recipe.batch_size for start, end in bounds)
-    replays = usual - eager_calls(usual) if _is_worth_recording(model, samples, recipe) else 0
-    return Work(steps, epochs * samples, steps - replays)
+    is_recorded = _is_worth_recording(model, samples, recipe)
+    replayed = usual - eager_calls(usual) if is_recorded else 0
+    return Work(steps, epochs * samples, steps - replayed)
 
 
 def _is_worth_recording(model: nn.Module, samples: int, recipe: Recipe) -> bool:
@@ -154,7 +155,7 @@ def train(
             nn.utils.clip_grad_norm_(parameters, clip_norm)
         _descend(parameters, momenta, recipe, rate)
 
-    is_recorded = device.type == "cuda" and _is_worth_recording(model, len(samples), recipe)
+    is_recorded = replays(device) and _is_worth_recording(model, len(samples), recipe)
     usual_update = Recording(update) if is_recorded else update
     steps = iter(rates)
     with seeded_globals(derive_seed(generator.initial_seed(), "layers"), device):

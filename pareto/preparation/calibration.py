@@ -13,6 +13,7 @@ from pareto.engines.devices import environment
 from pareto.preparation.prepared import Prepared, seconds_of_retraining
 from pareto.sampling.space import at_fraction
 from unlearn.problem import Precomputed
+from unlearn.recording import replays
 from unlearn.stopwatch import Phase, Stopwatch, Work
 
 PROBES = (0.05, 0.1, 0.2, 0.35, 0.6)
@@ -21,12 +22,11 @@ PROBES = (0.05, 0.1, 0.2, 0.35, 0.6)
 PROXY_EPOCHS = 3
 """Of the proxy that a calibration trains, at most: the first epoch takes longer than all others."""
 
-
 RETRAINING = "an epoch of retraining"
 """The phase that is timed beside those of the method."""
 
 TIMES = 3
-"""How often, in each round; its median counts."""
+"""How often at most, in each round; its median counts."""
 
 
 def depends_on(prepared: Prepared, device: torch.device) -> dict[str, Any]:
@@ -58,14 +58,13 @@ def unit_times(prepared: Prepared, device: torch.device) -> dict[str, UnitTime]:
     The others get them free of charge, because the cost that is recorded of them may have been
     measured elsewhere, or at a busier time.
     """
-    replays = device.type == "cuda"
     definition = prepared.material.definition
     problem = prepared.material.problem(prepared.original, device)
     configs = [definition.config(at_fraction(definition.ranges, f)) for f in PROBES]
     shared: list[Precomputed | None] = [None] * len(configs)
     if prepared.precomputed is not None:
         longest = min(PROXY_EPOCHS, definition.longest_delta())
-        deltas = (longest, 0, min(1, longest)) if replays else (longest, 0)
+        deltas = (longest, 0, min(1, longest)) if replays(device) else (longest, 0)
         for number, delta in enumerate(deltas):
             configs[number] = replace(configs[number], delta=delta)
         free = prepared.precomputed.to(device).free_of_charge()
@@ -83,4 +82,4 @@ def unit_times(prepared: Prepared, device: torch.device) -> dict[str, UnitTime]:
         return stopwatch
 
     probes = [partial(probe, *each) for each in zip(configs, shared, strict=True)]
-    return runtime.calibrate([*probes, retraining], replays=replays)
+    return runtime.calibrate([*probes, retraining], replays=replays(device))
