@@ -27,7 +27,7 @@ only their own trials, through this file; workers never touch the storage.
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import optuna
@@ -120,7 +120,7 @@ class Ledger:
         self._storage = storage
         self._study = optuna.load_study(study_name=name, storage=storage, sampler=sampler)
         if sampler is not None:
-            sampler.on_new_trial = lambda trial: self._sign(trial._trial_id)
+            sampler.on_new_trial = self._take
         self._distributions = dict(distributions or {})
         self._driver = Driver.this_process()
         self._watch = LeaseWatch(self._driver)
@@ -246,20 +246,23 @@ class Ledger:
         entered in the storage, so at least one of them sees the other, and puts its own back.
 
         Returns:
-            None, too, if another driver took the trial over before it was whole, as this process
-            was stopped for so long.
+            None, too, if another driver took the trial over before it was whole, because this
+            process was stopped.
         """
         counts = self.counts()
         if counts.complete + counts.running >= budget:
             return None
+        before = set(self._mine)
         try:
             trial = self._study.ask(self._distributions)
         except optuna.exceptions.UpdateFinishedTrialError:
             self._last_look = None
+            for number in self._mine.keys() - before:
+                del self._mine[number]
             return None
-        number, trial_id = trial.number, trial._trial_id
-        self._mine[number] = _Mine(trial_id, trial.params, trial.user_attrs.get("attempt", 1))
-        ticket = Ticket(number, dict(trial.params), derive_seed(study_seed, "trial", number))
+        number, params = trial.number, trial.params
+        self._mine[number] = replace(self._mine[number], params=params)
+        ticket = Ticket(number, dict(params), derive_seed(study_seed, "trial", number))
         counts = _counts(self._frozen())
         if counts.complete + counts.running > budget:
             self.put_back(ticket)
@@ -347,6 +350,13 @@ class Ledger:
     def _is_begun(self) -> bool:
         """Whether anything was prepared for the study; if not, its models may not be trainable."""
         return bool(self._study.user_attrs.keys() - {"definition", "identity"} or self._frozen())
+
+    def _take(self, trial: FrozenTrial) -> None:
+        """Look after a trial from its first moment: to propose its parameters may take longer than
+        a lease lasts."""
+        attempt = trial.user_attrs.get("attempt", 1)
+        self._mine[trial.number] = _Mine(trial._trial_id, trial.params, attempt)
+        self._sign(trial._trial_id)
 
     def _sign(self, trial_id: int) -> None:
         self._storage.set_trial_user_attr(trial_id, "lease", self._driver.lease())

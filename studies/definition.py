@@ -195,9 +195,11 @@ class Definition(_Strict):
     def _check_ends(self, ranges: Mapping[str, Range]) -> None:
         """The config must accept the fixed values, and what the space may propose."""
         try:
-            self.config({})
+            config = self.config({})
         except ValidationError as error:
             raise ValueError(describe_error(error, "method")) from None
+        for key, value in self.fixed.items():
+            _refuse_conversion(f"method.{key}", value, getattr(config, key))
         for key, span in ranges.items():
             for end in _ends(span):
                 try:
@@ -205,8 +207,7 @@ class Definition(_Strict):
                 except ValidationError as error:
                     reason = describe_error(error).removeprefix(f"{key}: ")
                     raise ValueError(f"space.{key} reaches {end}: {reason}") from None
-                if taken_for != end:
-                    raise ValueError(f"space.{key}: write {taken_for!r}, and not {end!r}")
+                _refuse_conversion(f"space.{key}", end, taken_for)
 
     def _check_first_trials(self, ranges: Mapping[str, Range]) -> None:
         for number, params in enumerate(self.first_trials):
@@ -218,6 +219,8 @@ class Definition(_Strict):
                 values = self._completed(params)
             except ValidationError as error:
                 raise ValueError(describe_error(error, where)) from None
+            for key, value in params.items():
+                _refuse_conversion(f"{where}.{key}", value, values[key])
             for key, span in ranges.items():
                 if values[key] not in span:
                     raise ValueError(f"{where}.{key} is {values[key]}, outside of the space")
@@ -358,6 +361,12 @@ def config_of(method: Method, values: Mapping[str, Any]) -> Any:
     """
     adapter: TypeAdapter[Any] = TypeAdapter(method.config)
     return adapter.validate_python(dict(values))
+
+
+def _refuse_conversion(where: str, written: object, taken_for: object) -> None:
+    """Of `"3"` and `true`, which pydantic takes for 3 and 1: the identity would keep them."""
+    if taken_for != written or isinstance(written, bool) != isinstance(taken_for, bool):
+        raise ValueError(f"{where}: write {taken_for!r}, and not {written!r}")
 
 
 def _ends(span: Range) -> tuple[Any, ...]:

@@ -14,14 +14,18 @@ from unlearn.errors import InputError
 
 @dataclass(frozen=True)
 class Judgement:
-    """One requirement against one trial: the values of both sides, and how much is to spare
-    (positive) or missing (negative), in the units of the left side."""
+    """One requirement against one trial.
+
+    Attributes:
+        left, right: the values of both sides; NaN if one has none.
+        slack: how much is to spare (positive) or missing (negative), in the units of the left side.
+        holds: whether the trial satisfies it; a `<` between equal sides has a slack of 0 too.
+    """
 
     requirement: Requirement
     left: float
     right: float
     slack: float
-
     holds: bool
 
     @classmethod

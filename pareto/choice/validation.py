@@ -72,13 +72,11 @@ class Validation:
     def judge(self, requirements: Sequence[Requirement]) -> list[Judgement]:
         """Each requirement against the mean of the repeats; what it names of the study is of the
         report half too."""
-        mean = self.mean()
+        mean, _ = mean_and_sd(columns(self.repeats, tuple(self.repeats[0])))
         figures = {
             **mean,
-            **{f"{name}_gap": mean[name] - self.retrained[name] for name in ("fa", "ra", "mia")},
             **{f"original_{name}": value for name, value in self.original.items()},
             **{f"retrain_{name}": value for name, value in self.retrained.items()},
-            "ceiling": self.ceiling,
         }
         return [Judgement.of(requirement, figures) for requirement in requirements]
 

@@ -1,6 +1,7 @@
 """How results look: tables for people, JSON and CSV for programs."""
 
 import json
+import math
 import statistics
 import sys
 from collections import Counter
@@ -93,18 +94,18 @@ def validated_line(validation: Mapping[str, Any]) -> str:
 
 def judgement_line(judgement: Judgement) -> str:
     """A requirement, and how far it is from binding."""
-    amount = f"{abs(judgement.slack):.4g} {'to spare' if judgement.slack >= 0 else 'missing'}"
+    amount = f"{abs(judgement.slack):.4g} {'to spare' if judgement.holds else 'missing'}"
     text, comparison = judgement.requirement.text, judgement.requirement.comparison
     return f"{text}: {judgement.left:.4g} {comparison} {judgement.right:.4g}, {amount}"
 
 
 def judgement_summary(judgement: Judgement) -> dict[str, Any]:
-    """The same as JSON."""
+    """The same as JSON, which has no NaN."""
+    figures = {"left": judgement.left, "right": judgement.right, "slack": judgement.slack}
     return {
         "requirement": judgement.requirement.text,
-        "left": judgement.left,
-        "right": judgement.right,
-        "slack": judgement.slack,
+        "holds": judgement.holds,
+        **{name: None if math.isnan(value) else value for name, value in figures.items()},
     }
 
 

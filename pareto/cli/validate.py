@@ -78,9 +78,8 @@ def validate(
         from pareto.choice.validation import validate as run_again
         from pareto.cli._output import judgement_summary, print_csv, print_json
         from pareto.cli._progress import ProgressDisplay
-        from pareto.trials.runner import TRIAL_FIGURES
 
-    requirements = parse_all(conditions, TRIAL_FIGURES | CONSTANTS)
+    requirements = parse_all(conditions, opened.complete_trial(trial).metrics.keys() | CONSTANTS)
     result = run_again(
         opened,
         trial,

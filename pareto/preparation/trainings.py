@@ -20,6 +20,7 @@ from pareto.trials.outcome import Failure
 from pareto.workspace.artifacts import Artifact, Workspace
 from unlearn.checkpoint import on_cpu
 from unlearn.errors import InputError, in_one_line
+from unlearn.models import ModelFactory
 from unlearn.seeds import derive_seed
 from unlearn.training import train_from_scratch
 
@@ -123,15 +124,8 @@ class _Missing:
         if isinstance(result, Artifact):
             self._models[training] = result
             self._workspace.put(training.name, result)
-        elif isinstance(result, torch.OutOfMemoryError):
-            raise EngineError(f"training failed: {result}", REMEDY)
         elif isinstance(result, Exception):
-            if self._material.factory.source_fingerprint() is None:
-                raise result
-            raise InputError(  # the model's code is the user's
-                f"training {self._material.factory.name} failed: {in_one_line(result)}",
-                "correct it, or use another model",
-            ) from result
+            raise result
         else:
             self._missing.appendleft(training)
             self._deaths += result != INTERRUPTED
@@ -146,13 +140,25 @@ def _make_trainer(material: Material, device: torch.device) -> Callable[[Trainin
         try:
             return _train(material, training, device)
         except Exception as error:
-            error.add_note(traceback.format_exc())  # which no exception takes to another process
-            return error
+            failure = _told(error, material.factory)
+            failure.add_note(traceback.format_exc())  # which no exception takes to another process
+            return failure
         finally:
             if device.type == "cuda":
                 torch.cuda.empty_cache()  # what it took is for other processes now
 
     return run
+
+
+def _told(error: Exception, factory: ModelFactory) -> Exception:
+    """What a driver is sent of an error: it may not know the classes of a user's code."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return EngineError(f"training failed: {error}", REMEDY)
+    if factory.source_fingerprint() is None:
+        return error
+    return InputError(
+        f"training {factory.name} failed: {in_one_line(error)}", "correct it, or use another model"
+    )
 
 
 def _train(material: Material, training: Training, device: torch.device) -> Artifact:

@@ -27,13 +27,15 @@ class Aim:
         return all(requirement.holds(figures) for requirement in self.requirements)
 
     def told_of(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-        """The trials, the complete ones as copies that say how far they miss what is aimed at."""
-        complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+        """The trials, the complete ones as copies that say how far they miss what is aimed at;
+        without those that another program has entered, of which no figures are known."""
+        ours = [t for t in trials if t.state != TrialState.COMPLETE or "metrics" in t.user_attrs]
+        complete = [trial for trial in ours if trial.state == TrialState.COMPLETE]
         figures = [{**self.constants, **trial.user_attrs["metrics"]} for trial in complete]
         missed = iter(violations(figures, self.requirements).tolist())
         return [
             _constrained(trial, next(missed)) if trial.state == TrialState.COMPLETE else trial
-            for trial in trials
+            for trial in ours
         ]
 
 

@@ -14,8 +14,10 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from pareto import storages
+from pareto.choice.requirements import parse
 from pareto.leases import Driver
 from pareto.ledger import DECISION_SECONDS, Counts, Ledger, StudyMismatch, study_kinds
+from pareto.sampling.aim import Aim
 from pareto.trials.outcome import Failure, Ticket
 from tests.pareto.cheap import (
     SEED,
@@ -283,5 +285,7 @@ def test_what_another_program_enters_as_complete_has_not_been_run(
     theirs = ledger.trials()[1]
     assert (theirs.state, theirs.reason) == ("failed", "another program has entered it")
     assert len(ledger.values()) == ledger.counts().complete == 1
-    run(ledger, 2)
+    proposing = sampler("tpe")
+    proposing.aim = Aim([parse("frm >= 0.5", {"frm"})], {})
+    run(open_ledger(memory, proposing), 2)
     assert ledger.counts() == Counts(complete=2, failed=1, running=0)

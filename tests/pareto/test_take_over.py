@@ -10,7 +10,7 @@ from typing import Any
 import optuna
 import pytest
 from optuna.distributions import BaseDistribution
-from optuna.storages import BaseStorage
+from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from pareto import leases, storages
@@ -254,6 +254,32 @@ def test_a_driver_that_thinks_for_long_before_it_signs_is_left_alone(
     other = open_ledger(memory)
     ticket = ask(open_ledger(memory, SlowSampler(lambda _: look_twice(other))))
     assert states(memory)[ticket.number] == "RUNNING"
+
+
+@pytest.mark.usefixtures("run_out")
+def test_a_driver_renews_its_lease_while_it_thinks(memory: BaseStorage) -> None:
+    other = open_ledger(memory)
+
+    def live_on(_trial_id: int) -> None:
+        for _ in range(3):
+            thinking.renew_leases()
+            other.take_over_lost()
+
+    thinking = move(open_ledger(memory, SlowSampler(live_on)), "elsewhere")
+    assert ask(thinking).number == 0
+    assert states(memory) == ["RUNNING"]
+
+
+def test_a_trial_that_was_being_asked_for_is_put_back(memory: BaseStorage) -> None:
+    def lose_patience(_trial_id: int) -> None:
+        raise KeyboardInterrupt
+
+    ledger = open_ledger(memory, SlowSampler(lose_patience))
+    with pytest.raises(KeyboardInterrupt):
+        ledger.ask(10, SEED)
+    ledger.put_back_all()
+    assert states(memory) == ["WAITING"]
+    assert ask(open_ledger(memory)) == ask(open_ledger(InMemoryStorage()))
 
 
 @pytest.mark.usefixtures("run_out")

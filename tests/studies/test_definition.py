@@ -104,6 +104,8 @@ def recipe(**values: Any) -> Content:
         ({"method": conmu(gamma="much")}, "method.gamma"),
         ({"method": conmu(alpha=1.5)}, "method.alpha"),
         ({"method": conmu(delta=11)}, ".*delta.*recipe.epochs"),
+        ({"method": conmu(epochs="5")}, "method.epochs: write 5, and not '5'"),
+        ({"method": conmu(gamma=True)}, "method.gamma: write 1.0, and not True"),
         # The space.
         ({"space": {"beta": {"low": 0, "high": 1}}}, "space.beta is no parameter of conmu"),
         ({"space": {"alpha": {"low": 0.5, "high": 4}}}, "space.alpha takes whole numbers"),
@@ -124,6 +126,7 @@ def recipe(**values: Any) -> Content:
         ({"name": "my study"}, "name: begins with a letter or digit"),
         ({"space": {"alpha": {"choices": [1, 2.5]}}}, "space.alpha reaches 2.5"),
         ({"space": {"delta": {"choices": ["1", 2]}}}, "space.delta: write 1, and not '1'"),
+        ({"space": {"delta": {"choices": [True, 2]}}}, "space.delta: write 1, and not True"),
         ({"space": {"gamma": {"low": 0, "high": 10**400}}}, "space.gamma: .*must be finite"),
         ({"method": conmu(alpha=10**400)}, "method.*alpha must be finite"),
         ({"first_trials": [{"alpha": 10**400}]}, r"first_trials\.0.*finite"),
@@ -160,6 +163,7 @@ def recipe(**values: Any) -> Content:
         ),
         ({"first_trials": [{"alpha": 21}]}, r"first_trials\.0\.alpha is 21, outside of the space"),
         ({"first_trials": [{"sigma": "much"}]}, r"first_trials\.0\.sigma: "),
+        ({"first_trials": [{"sigma": "1"}]}, r"first_trials\.0\.sigma: write 1.0, and not '1'"),
         ({"first_trials": [{"alpha": 1.5}]}, r"first_trials\.0\.alpha: "),
         ({"first_trials": [{"alpha": -1}]}, r"first_trials\.0: alpha must not be negative"),
         (

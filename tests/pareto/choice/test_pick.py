@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from pareto.choice.pick import Judgement, NothingSatisfies, Pick, choose
 from pareto.choice.requirements import Requirement, parse
+from pareto.cli._output import judgement_line, judgement_summary
 from pareto.defaults import PREFERENCES
 from pareto.front import DIRECTIONS, OBJECTIVES, knee, non_dominated
 from pareto.ledger import Trial
@@ -153,6 +154,17 @@ def test_every_requirement_is_judged_in_the_order_given() -> None:
     chosen = pick(FRONT, "rte <= 0.1 * retrain_rte", "ta >= 75")
     judged = [(j.requirement.text, j.left, j.right, j.slack) for j in chosen.judgements]
     assert judged == [("rte <= 0.1 * retrain_rte", 6, 6, 0), ("ta >= 75", 80, 75, 5)]
+
+
+def test_what_is_just_missed_is_said_to_be_missing() -> None:
+    missed = refusal(FRONT[:2], "ta > 90").binding.best
+    assert judgement_line(missed) == "ta > 90: 90 > 90, 0 missing"
+
+
+def test_what_has_no_value_is_null_in_json() -> None:
+    (judged,) = refusal(FRONT[:1], "ta / (fa - 50) >= 1").judgements
+    summary = judgement_summary(judged)
+    assert (summary["left"], summary["slack"], summary["holds"]) == (None, None, False)
 
 
 def test_an_unknown_preference_is_refused() -> None:

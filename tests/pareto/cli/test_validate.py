@@ -78,6 +78,16 @@ def test_a_validation_is_held_against_requirements(copy: Home, invoke: Invoke) -
     assert "missing (mean of the fresh repeats)" in ending.out
 
 
+def test_whatever_is_known_of_a_trial_may_be_required_of_its_repeats(
+    copy: Home, invoke: Invoke
+) -> None:
+    requirement = "kept_forget + attack_accuracy + wall_seconds >= 1"
+    assert invoke(copy.folder, "pick", "--require", requirement).code == 0
+    ending = invoke(copy.folder, *WORDS, "--require", requirement)
+    assert ending.code == 0
+    assert requirement in ending.out
+
+
 def test_a_requirement_of_what_no_trial_has_is_refused_before_anything_runs(
     copy: Home, invoke: Invoke
 ) -> None:

@@ -9,16 +9,32 @@ import torch
 
 from pareto.engines import INTERRUPTED, PoolEngine, SerialEngine
 from pareto.errors import EngineError
+from pareto.preparation.material import Material
 from pareto.preparation.prepared import open_workspace, prepare
 from pareto.preparation.trainings import MAX_DEATHS, Training, trained
 from pareto.trials.outcome import Failure
 from pareto.workspace.artifacts import Workspace
 from tests.pareto.conftest import Tiny
+from tests.pareto.home import tiny
 from unlearn.errors import InputError
 
 CPU = torch.device("cpu")
 ALL = [Training(run) for run in (None, 0, 1, 2)]
 DEATH = Failure("its worker was ended by SIGKILL", lost=True)
+GREEDY = """
+import torch
+from torch import nn
+
+
+class Net(nn.Sequential):
+    def __init__(self, classes):
+        super().__init__(nn.Flatten(), nn.Linear(64, classes))
+
+    def forward(self, images):
+        if self.training and len(images) > 8:
+            raise torch.OutOfMemoryError("no room")
+        return super().forward(images)
+"""
 
 
 class Reporting:
@@ -88,7 +104,6 @@ def test_what_a_dead_worker_was_at_is_done_by_another(
     ("results", "error", "words"),
     [
         ([DEATH] * MAX_DEATHS, EngineError, "3 times: its worker was ended by SIGKILL"),
-        ([torch.OutOfMemoryError("no room")], EngineError, "training failed: no room"),
         ([InputError("the model fails", "mend it")], InputError, "the model fails"),
     ],
 )
@@ -101,3 +116,12 @@ def test_what_cannot_be_trained_is_given_up_with_the_reason(
 ) -> None:
     with pytest.raises(error, match=words):
         trained(tiny_study.material, ALL, workspace, Reporting(*results), print)
+
+
+def test_a_model_that_finds_no_memory_is_no_mistake_of_its_code(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    (tmp_path / "net.py").write_text(GREEDY)
+    material = Material.load(tiny().model_copy(update={"model": f"{tmp_path}/net.py:Net"}))
+    with pytest.raises(EngineError, match="training failed: no room"):
+        trained(material, ALL, workspace, SerialEngine(CPU), print)
