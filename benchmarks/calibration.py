@@ -180,7 +180,7 @@ def accounted(run: Run) -> str:
     parts = []
     for name, work in run.work.items():
         counted, measured = (1000 * fastest(name, times) for times in (run.counted, run.measured))
-        amount = f"{work.steps} steps, {work.samples} samples"
+        amount = f"{work.steps} steps, {work.samples} samples, {work.eager} eager"
         parts.append(f"{name} {counted:.3g} for {measured:.3g} ms ({amount})")
     return "; ".join(parts)
 

@@ -9,7 +9,7 @@ machine.
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 
@@ -24,20 +24,26 @@ AGREEMENT = 0.02
 
 @dataclass(frozen=True)
 class UnitTime:
-    """Seconds per step, per sample and, on devices that replay the others, per eager update of one
-    phase."""
+    """Seconds per step and per sample of one phase and, on devices that replay updates, what an
+    eager update and a recording take more."""
 
     step: float
     sample: float
     eager: float = 0.0
+    recording: float = 0.0
 
     def price(self, work: Work) -> float:
         """Seconds that so much work takes."""
-        return work.steps * self.step + work.samples * self.sample + work.eager * self.eager
+        return (
+            work.steps * self.step
+            + work.samples * self.sample
+            + work.eager * self.eager
+            + work.recordings * self.recording
+        )
 
     def scaled(self, factor: float) -> "UnitTime":
         """All of them times the factor."""
-        return UnitTime(factor * self.step, factor * self.sample, factor * self.eager)
+        return UnitTime(*(factor * seconds for seconds in astuple(self)))
 
 
 UnitTimes = Mapping[str, UnitTime]
@@ -56,7 +62,8 @@ def fit_unit_times(
     error with no time negative. Phases without work or without time say nothing.
 
     Args:
-        replays: whether the device replays updates, so that eager ones have a price of their own.
+        replays: whether the device replays updates, so that eager ones and recordings have prices
+            of their own.
     """
     from scipy.optimize import nnls  # takes a third of a second, in every process
 
@@ -66,8 +73,8 @@ def fit_unit_times(
         if not telling:
             units[name] = UnitTime(0.0, 0.0)
             continue
-        counts = [(p.work.steps, p.work.samples, replays * p.work.eager) for p in telling]
-        rows = np.array(counts, dtype=float)
+        rows = np.array([astuple(p.work) for p in telling], dtype=float)
+        rows[:, 2:] *= replays
         seconds = np.array([p.seconds for p in telling])
         solution, _residual = nnls(rows / seconds[:, None], np.ones(len(telling)))
         units[name] = UnitTime(*map(float, solution))

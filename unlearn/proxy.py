@@ -14,8 +14,8 @@ from unlearn.training import train_from_scratch, work_of_training
 def training_work(problem: Problem, epochs: int) -> Work:
     """The work of training a new network on D_r for so many epochs of θ_o's recipe.
 
-    One step is to make the network. Updates are not counted but for the eager ones: every epoch has
-    as many, so that samples say it all.
+    One step is to make the network. Updates are not counted but for the eager ones and recordings:
+    every epoch has as many, so that samples say it all.
     """
     updates = work_of_training(problem.original, len(problem.retain), problem.recipe, epochs)
     return replace(updates, steps=1)

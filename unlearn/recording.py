@@ -66,11 +66,6 @@ def _averages_all(layer: nn.Module) -> bool:
     return isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.momentum is None
 
 
-def eager_calls(calls: int) -> int:
-    """How many of the first so many calls of a `Recording` are not mere replays."""
-    return min(calls, WARM_UP + 1)
-
-
 class Recording:
     """A function that changes tensors on one GPU, recorded and replayed.
 

@@ -15,17 +15,22 @@ class Work:
     Attributes:
         steps: model updates or calls.
         samples: that went through.
-        eager: updates that a GPU carries out order by order, where it replays the others from a
+        eager: updates that a GPU is told order by order, where it replays the others from a
             recording (`unlearn.recording`).
+        recordings: that it makes for that, each in the course of an update.
     """
 
     steps: int = 0
     samples: int = 0
     eager: int = 0
+    recordings: int = 0
 
     def __add__(self, other: "Work") -> "Work":
         return Work(
-            self.steps + other.steps, self.samples + other.samples, self.eager + other.eager
+            self.steps + other.steps,
+            self.samples + other.samples,
+            self.eager + other.eager,
+            self.recordings + other.recordings,
         )
 
 
@@ -56,7 +61,7 @@ class Stopwatch:
         self.charge(name, Phase(work, self.now() - started))
 
     def charge(self, name: str, phase: Phase) -> None:
-        """Count a phase that was carried out before and is used again here."""
+        """Count a phase, such as one that was carried out before and is used again here."""
         before = self.phases.get(name, Phase(Work(), 0.0))
         self.phases[name] = Phase(before.work + phase.work, before.seconds + phase.seconds)
 

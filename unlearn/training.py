@@ -15,7 +15,7 @@ from unlearn.datasets import Samples, to_unit
 from unlearn.models import ModelFactory
 from unlearn.precision import Precision, multiplying
 from unlearn.pruning import Masks, mask_gradients, mask_weights
-from unlearn.recording import Recording, eager_calls, is_steady, replays
+from unlearn.recording import WARM_UP, Recording, is_steady, replays
 from unlearn.seeds import derive_seed, seeded_globals
 from unlearn.seeds import generator as make_generator
 from unlearn.stopwatch import Work
@@ -88,10 +88,11 @@ def work_of_training(
     epochs = recipe.epochs if epochs is None else epochs
     bounds = batch_bounds(samples, recipe.batch_size)
     steps = epochs * len(bounds)
+    if not _is_worth_recording(model, samples, recipe):
+        return Work(steps, epochs * samples, eager=steps)
     usual = epochs * sum(end - start == recipe.batch_size for start, end in bounds)
-    is_recorded = _is_worth_recording(model, samples, recipe)
-    replayed = usual - eager_calls(usual) if is_recorded else 0
-    return Work(steps, epochs * samples, steps - replayed)
+    eager = steps - usual + min(usual, WARM_UP)
+    return Work(steps, epochs * samples, eager, recordings=int(usual > WARM_UP))
 
 
 def _is_worth_recording(model: nn.Module, samples: int, recipe: Recipe) -> bool:

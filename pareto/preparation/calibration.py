@@ -1,7 +1,7 @@
 """Calibration: the unit times of a study's method on a device, which turn counted work into its
 runtime (RTE)."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from typing import Any
 
@@ -34,7 +34,12 @@ def depends_on(prepared: Prepared, device: torch.device) -> dict[str, Any]:
     retraining that they are told in."""
     identity = prepared.material.definition.identity()
     method = {k: v for k, v in identity.items() if k.startswith(("method.", "space."))}
-    return {**method, **environment(device), "retraining": prepared.reference.seconds}
+    return {
+        **method,
+        **environment(device),
+        "retraining": prepared.reference.seconds,
+        "prices": [field.name for field in fields(UnitTime)],  # which have become more
+    }
 
 
 def calibrate(prepared: Prepared, device: torch.device) -> dict[str, UnitTime]:

@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import math
 import re
 import statistics
 import time
@@ -27,6 +28,7 @@ from unlearn.errors import InputError
 from unlearn.problem import Precomputed, Problem, StateDict
 from unlearn.proxy import proxy_snapshots, training_work
 from unlearn.pruning import prune
+from unlearn.recording import WARM_UP, replays
 from unlearn.seeds import derive_seed
 from unlearn.selection import el2n
 from unlearn.stopwatch import Phase, Stopwatch, Work
@@ -318,8 +320,7 @@ def seconds_of_retraining(problem: Problem, times: int) -> float:
 
 
 def _seconds_of_one(problem: Problem) -> float:
-    """What a retraining costs, told from its beginning: all epochs are like the second one. In the
-    first, a GPU records the steps that it replays from then on."""
+    """What a retraining costs, told from its beginning: all epochs are like the last of these."""
     stopwatch = Stopwatch(problem.device)
     read = [stopwatch.now()]
     train_from_scratch(
@@ -327,12 +328,21 @@ def _seconds_of_one(problem: Problem) -> float:
         problem.retain,
         problem.recipe,
         0,
-        epochs=min(2, problem.recipe.epochs),
+        epochs=min(epochs_until_steady(problem), problem.recipe.epochs),
         after_epoch=lambda _epoch, _model: read.append(stopwatch.now()),
     )
     *_, before, last = read
     missing = problem.recipe.epochs - (len(read) - 1)
     return last - read[0] + missing * (last - before)
+
+
+def epochs_until_steady(problem: Problem) -> int:
+    """From which epoch of a training on, counted from 1, all take the same time: the second, or on
+    a device that replays updates the first one that has nothing else to do."""
+    usual = len(problem.retain) // problem.recipe.batch_size
+    if not replays(problem.device) or not usual:
+        return 2
+    return 1 + math.ceil((WARM_UP + 1) / usual)
 
 
 def _diverged(model: str) -> InputError:

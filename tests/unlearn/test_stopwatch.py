@@ -11,7 +11,7 @@ from unlearn.stopwatch import Phase, Stopwatch, Work
 
 CPU = torch.device("cpu")
 counts = st.integers(0, 10**9)
-works = st.builds(Work, counts, counts, counts)
+works = st.builds(Work, counts, counts, counts, counts)
 
 
 @given(works, works)
@@ -51,6 +51,7 @@ def test_charges_to_one_phase_add_up(charges: list[tuple[str, Work, int]]) -> No
         assert phase.work.steps == sum(work.steps for work, _ in mine)
         assert phase.work.samples == sum(work.samples for work, _ in mine)
         assert phase.work.eager == sum(work.eager for work, _ in mine)
+        assert phase.work.recordings == sum(work.recordings for work, _ in mine)
         assert phase.seconds == sum(seconds for _, seconds in mine)
     assert stopwatch.seconds == sum(seconds for _, _, seconds in charges)
 

@@ -67,17 +67,17 @@ def test_steps_are_counted_by_batches(samples: int, batch_size: int) -> None:
 @pytest.mark.parametrize(
     ("samples", "epochs", "stopped", "work"),
     [
-        # 7 whole batches and one of 104, of which 3 + 1 whole ones are eager, and the small ones.
-        (1000, 5, 5, Work(40, 5000, 4 + 5)),
-        (1000, 5, 1, Work(8, 1000, 4 + 1)),
+        # 7 whole batches and one of 104: three whole ones are eager, and the small ones.
+        (1000, 5, 5, Work(40, 5000, 3 + 5, 1)),
+        (1000, 5, 1, Work(8, 1000, 3 + 1, 1)),
         (1000, 5, 0, Work()),
-        (896, 5, 5, Work(35, 4480, 4)),
+        (896, 5, 5, Work(35, 4480, 3, 1)),
         # 3 × 5 whole batches and, without small ones, 3 × 7: too few to record one, and enough.
         (384, 5, 5, Work(15, 1920, 15)),
-        (384, 7, 7, Work(21, 2688, 4)),
-        (384, 7, 1, Work(3, 384, 3)),
+        (384, 7, 7, Work(21, 2688, 3, 1)),
+        (384, 7, 1, Work(3, 384, 3, 0)),
         # The last batch has 129.
-        (257, 20, 20, Work(40, 5140, 4 + 20)),
+        (257, 20, 20, Work(40, 5140, 3 + 20, 1)),
         (1, 20, 20, Work(20, 20, 20)),
         (0, 20, 20, Work()),
     ],

@@ -4,25 +4,35 @@ import json
 import pickle
 import re
 import urllib.request
+from dataclasses import astuple, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
 from platformdirs import user_cache_path
 
 from pareto.engines import SerialEngine
+from pareto.preparation import prepared as preparation
 from pareto.preparation.material import Material
-from pareto.preparation.prepared import Prepared, open_workspace, prepare, seconds_of_retraining
+from pareto.preparation.prepared import (
+    Prepared,
+    epochs_until_steady,
+    open_workspace,
+    prepare,
+    seconds_of_retraining,
+)
 from pareto.workspace.artifacts import Artifact
 from tests.pareto.conftest import Tiny
 from tests.pareto.home import Home, tiny
 from unlearn.checkpoint import save_checkpoint
 from unlearn.errors import InputError
 from unlearn.stopwatch import Stopwatch, Work
-from unlearn.training import Recipe, predict, train_from_scratch
+from unlearn.training import Recipe, predict, train_from_scratch, work_of_training
 
 CPU = torch.device("cpu")
 ENGINE = SerialEngine(CPU)
@@ -157,6 +167,22 @@ def test_a_retraining_costs_its_first_epoch_and_for_all_others_what_the_second_d
     problem = tiny_study.material.problem(tiny_study.prepared.original, CPU)
     assert problem.recipe.epochs == 3
     assert seconds_of_retraining(problem, times=1) == 10 + 4 + 4
+
+
+@pytest.mark.parametrize("batch_size", [16, 22, 30, 45, 64, 90, 200])
+def test_where_updates_are_replayed_an_epoch_that_only_replays_tells_of_all_others(
+    tiny_study: Tiny, batch_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preparation, "replays", lambda _device: True)
+    problem = tiny_study.material.problem(tiny_study.prepared.original, CPU)
+    problem = replace(problem, recipe=replace(problem.recipe, epochs=40, batch_size=batch_size))
+    works = [
+        astuple(work_of_training(problem.original, len(problem.retain), problem.recipe, epochs))
+        for epochs in range(41)
+    ]
+    of_epochs = [np.subtract(after, before).tolist() for before, after in pairwise(works)]
+    steady = next(n for n in range(2, 41) if all(of == of_epochs[-1] for of in of_epochs[n - 1 :]))
+    assert epochs_until_steady(problem) == steady
 
 
 NEVER = 1e9
