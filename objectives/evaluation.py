@@ -48,11 +48,15 @@ class EvaluationSets:
         *,
         forgotten_class: int | None,
         seed: int,
+        fresh_members: bool = False,
     ) -> "EvaluationSets":
         """Choose members and non-members: equally many of both, at most all of the test data.
 
         In a class-wise request both are taken from the forgotten class alone, where D_r and the
         test data hold at least `ENOUGH_OF_CLASS` samples of it.
+
+        Args:
+            fresh_members: take other members than without it, as far as D_r holds enough.
 
         Raises:
             InputError: all of a class is forgotten, and the test data hold no other.
@@ -74,14 +78,20 @@ class EvaluationSets:
                 candidates = matched
         count = min(len(positions) for positions in candidates)
         members, nonmembers = (
-            positions[torch.randperm(len(positions), generator=generator(seed, "attack", part))][
-                :count
-            ]
-            .sort()
-            .values
+            positions[torch.randperm(len(positions), generator=generator(seed, "attack", part))]
             for positions, part in zip(candidates, ("members", "non-members"), strict=True)
         )
-        return cls(forget, retain, test, members, nonmembers, forgotten_class, of_retained_class)
+        if fresh_members:
+            members = members.flip(0)
+        return cls(
+            forget,
+            retain,
+            test,
+            members[:count].sort().values,
+            nonmembers[:count].sort().values,
+            forgotten_class,
+            of_retained_class,
+        )
 
 
 class TestHalves(NamedTuple):
@@ -101,7 +111,7 @@ def split_test(labels: Tensor, seed: int) -> TestHalves:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The figures of one model, all in percent.
+    """The figures of one model, in percent.
 
     Attributes:
         ta: test accuracy; without classes of which all samples are forgotten.
@@ -112,6 +122,7 @@ class Evaluation:
         mia: MIA-efficacy.
         attack_accuracy: of the membership attack on what it was fitted on; None in records that
             were made before it was looked at.
+        attack_samples: how many members that was, and as many non-members; None likewise.
     """
 
     ta: float
@@ -119,6 +130,7 @@ class Evaluation:
     ra: float
     mia: float
     attack_accuracy: float | None = None
+    attack_samples: int | None = None
     ta_all_classes: float | None = None
     ta_other_classes: float | None = None
 
@@ -155,6 +167,7 @@ def evaluate(model: nn.Module, sets: EvaluationSets, attack: str) -> Evaluation:
         ra=100.0 * float(retain.correct.mean()),
         mia=inference.efficacy,
         attack_accuracy=inference.accuracy,
+        attack_samples=len(sets.members),
         ta_all_classes=100.0 * float(test.correct.mean()) if both else None,
         ta_other_classes=100.0 * float(test.correct[others].mean())
         if both and others.any()

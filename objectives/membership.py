@@ -5,6 +5,7 @@ trained on (members, from D_r) from samples it never saw (non-members, from the 
 then shown to the predictor. MIA-efficacy is the share of D_f taken for non-members.
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -19,7 +20,10 @@ Attack = Callable[[Confidences, Confidences], Callable[[Confidences], NDArray[np
 SVC_DEGREE = 24
 
 TELLING = 55.0
-"""The balanced accuracy, in percent, from which an attack tells something."""
+"""The balanced accuracy, in percent, below which an attack tells nothing worth knowing."""
+
+BY_LUCK = 0.05
+"""How often an attack that guesses may seem to tell something."""
 
 
 def best_threshold(members: Confidences, nonmembers: Confidences) -> float:
@@ -76,14 +80,31 @@ def svc_attack(
 ATTACKS: dict[str, Attack] = {"threshold": threshold_attack, "svc": svc_attack}
 
 
+def least_telling(samples: float | None) -> float:
+    """The balanced accuracy, in percent, that an attack has to reach to tell something: `TELLING`,
+    or what luck seldom gives to a cut that is fitted to so few samples.
+
+    Where members and non-members are alike, the best cut has a balanced accuracy of (1 + D) / 2, of
+    which D is the one-sided Kolmogorov-Smirnov statistic: with n of both, D > √(ln(1 / p) / n) has
+    the probability p (Smirnov 1939, for many).
+
+    Args:
+        samples: how many members the attack was fitted on, and as many non-members; None if nobody
+            knows.
+    """
+    if samples is None:
+        return TELLING
+    return max(TELLING, 50.0 + 50.0 * math.sqrt(math.log(1 / BY_LUCK) / samples))
+
+
 class MembershipInference(NamedTuple):
     """What came of an attack, in percent.
 
     Attributes:
         efficacy: MIA-efficacy, 100 · TN / |D_f|: the share of D_f taken for non-members.
         accuracy: balanced accuracy on the members and non-members that the predictor was fitted on;
-            50 is guessing, and below `TELLING` the efficacy goes with the draw of these samples
-            more than with the model.
+            50 is guessing, and below `least_telling` the efficacy goes with the draw of these
+            samples more than with the model.
     """
 
     efficacy: float

@@ -28,7 +28,11 @@ def non_dominated(values: ArrayLike, directions: Sequence[Direction]) -> NDArray
     points, maximise = _checked(values, directions)
     mask: NDArray[np.bool_] = np.logical_not(np.isnan(points).any(axis=1))
     if mask.any():
-        mask[mask] = moocore.is_nondominated(points[mask], maximise=maximise, keep_weakly=True)
+        # Ranks have the same order. Of three columns moocore's own code cannot have an infinity.
+        ranks = np.apply_along_axis(lambda column: np.unique_inverse(column)[1], 0, points[mask])
+        mask[mask] = moocore.is_nondominated(
+            ranks.astype(float), maximise=maximise, keep_weakly=True
+        )
     return mask
 
 

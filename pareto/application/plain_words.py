@@ -3,7 +3,7 @@ are no specialists."""
 
 from collections.abc import Mapping, Sequence
 
-from objectives.membership import TELLING
+from objectives.membership import least_telling
 from pareto.application.evidence import Earlier
 
 
@@ -24,7 +24,8 @@ def plain_words(
     """What stands in the evidence as its meaning: what it shows, and what it does not.
 
     Args:
-        before, after: `ta`, `fa`, `ra`, `mia`, `attack_accuracy` of θ_o and θ_u, in percent.
+        before, after: `ta`, `fa`, `ra`, `mia`, `attack_accuracy` of θ_o and θ_u, in percent, and
+            `attack_samples`.
         retrained: whether the method trains a new model without the samples.
         given: whether θ_o came from a file.
         found: whether the configuration is known to be the outcome of a search.
@@ -69,12 +70,13 @@ def plain_words(
             "It does not show that anything was done about the samples to be forgotten: the"
             " configuration has selected none of them.",
         )
-    if before["attack_accuracy"] < TELLING:
+    least = least_telling(before["attack_samples"])
+    if before["attack_accuracy"] < least:
         does_not.append(
             "The membership attack can hardly tell, before the request already, what the model was"
             " trained on from what it has never seen (balanced accuracy"
-            f" {before['attack_accuracy']:.1f} %, where guessing has 50 %): its figures say little"
-            " here."
+            f" {before['attack_accuracy']:.1f} %, where guessing has 50 %): under {least:.1f} % its"
+            " figures say little."
         )
     if not given:
         does_not.append(

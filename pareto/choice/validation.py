@@ -2,11 +2,12 @@
 
 The search reports the best of many trials on the data that it chose them by, and such a figure is
 biased. A validation therefore scores fresh repeats of the trial, with proxies of their own, on the
-half of the test data that the search has never seen, against the retrained models on that half.
+half of the test data that the search has never seen, by an attack that is fitted on other members
+as well, against the retrained models on that half.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,8 @@ def validate(
     replayed = _run(runner, Ticket(number, trial.params, trial.run["seed"]))
     opened = open_workspace(material, str(workspace), announce)
     with opened.lock():
-        report = prepare(material, material.report, opened, engine, announce, share_work=False)
+        unseen = replace(material, fresh_members=True)
+        report = prepare(unseen, unseen.report, opened, engine, announce, share_work=False)
     runner = TrialRunner(report, place, ground.unit_times)
     runs = []
     for repeat in range(repeats):

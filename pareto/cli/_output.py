@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from objectives.membership import TELLING
+from objectives.membership import least_telling
 from pareto.choice.pick import Judgement
 from pareto.ledger import Trial
 from pareto.records import csv_text
@@ -188,13 +188,17 @@ def attack_lines(retrained: Sequence[Mapping[str, float]]) -> list[str]:
     Args:
         retrained: figures of the retrained models.
     """
-    accuracies = [run["attack_accuracy"] for run in retrained if "attack_accuracy" in run]
-    if not accuracies or statistics.fmean(accuracies) >= TELLING:
+    known = [run for run in retrained if "attack_accuracy" in run]
+    if not known:
+        return []
+    accuracy = statistics.fmean(run["attack_accuracy"] for run in known)
+    least = least_telling(known[0].get("attack_samples"))
+    if accuracy >= least:
         return []
     return [
         "The membership attack tells samples that retrained models know from unseen ones with a"
-        f" balanced accuracy of {statistics.fmean(accuracies):.1f} %, where guessing has 50 %: MIA,"
-        " and FRM with it, say little here."
+        f" balanced accuracy of {accuracy:.1f} %, where guessing has 50 %. Under {least:.1f} %, MIA"
+        " and FRM with it say little."
     ]
 
 

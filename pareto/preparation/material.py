@@ -33,6 +33,7 @@ class Material:
             nor retained.
         repeat: which draw of everything random this is, the data and their halves excepted; None
             is the study's own.
+        fresh_members: whether the membership attack is fitted on other members than in the search.
     """
 
     definition: Definition
@@ -45,6 +46,7 @@ class Material:
     original: StateDict | None = None
     earlier: Earlier = field(default_factory=Earlier)
     repeat: int | None = None
+    fresh_members: bool = False
 
     @classmethod
     def load(cls, definition: Definition) -> "Material":
@@ -176,6 +178,7 @@ class Material:
             test.to(problem.device),
             forgotten_class=self.partition.forgotten_class,
             seed=derive_seed(self.seed, "evaluation"),
+            fresh_members=self.fresh_members,
         )
 
 

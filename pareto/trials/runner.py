@@ -26,7 +26,7 @@ from unlearn.stopwatch import Stopwatch
 TRIAL_FIGURES = frozenset(
     {"ta", "fa", "ra", "mia", "frm", "rte", "fa_gap", "ra_gap", "mia_gap", "ceiling"}
 )
-"""What is known of every trial, whatever the study."""
+"""What a search may be told to look for: figures that every trial of every study has."""
 
 Configure = Callable[[Problem, Mapping[str, Any]], tuple[Method, Any]]
 """What a ticket's parameters mean for a problem: a method, and its config."""

@@ -112,7 +112,7 @@ def test_without_a_class_there_is_one_test_accuracy() -> None:
     result = evaluate(MODEL, sets(), "threshold")
     assert result.ta_all_classes is None
     assert result.ta_other_classes is None
-    assert result.as_dict().keys() == {"ta", "fa", "ra", "mia", "attack_accuracy"}
+    assert result.as_dict().keys() == {"ta", "fa", "ra", "mia", "attack_accuracy", "attack_samples"}
 
 
 @pytest.mark.parametrize(
@@ -211,6 +211,24 @@ def test_where_there_are_too_few_both_are_of_all_classes(
     data = attack_sets(labelled(retain), labelled(test), forgotten_class=0)
     assert len(data.members) == len(data.nonmembers) == sum(test)
     assert (labelled(retain).labels[data.members] == 1).any()
+
+
+def test_fresh_members_are_others_as_far_as_there_are_enough() -> None:
+    for retain, shared in ((100, 0), (50, 10), (30, 30)):
+        draws = [
+            EvaluationSets.build(
+                labelled([9]),
+                labelled([retain]),
+                labelled([30]),
+                forgotten_class=None,
+                seed=5,
+                fresh_members=fresh,
+            )
+            for fresh in (False, True)
+        ]
+        assert len(np.intersect1d(draws[0].members, draws[1].members)) == shared
+        assert len(draws[1].members) == 30
+        assert torch.equal(draws[0].nonmembers, draws[1].nonmembers)
 
 
 def test_the_seed_decides_the_members() -> None:

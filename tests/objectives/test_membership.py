@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 from sklearn.metrics import recall_score, roc_curve
 from sklearn.svm import SVC
 
-from objectives.membership import ATTACKS, best_threshold, infer_membership, threshold_attack
+from objectives.membership import (
+    ATTACKS,
+    BY_LUCK,
+    TELLING,
+    best_threshold,
+    infer_membership,
+    least_telling,
+    threshold_attack,
+)
 
 Values = list[float]
 # Of few values, so that ties are frequent; and of any.
@@ -172,3 +180,18 @@ def test_the_accuracy_is_the_mean_of_scikit_learns_recalls(
         )
         found = infer_membership(attack, np.array(members), np.array(nonmembers), np.array([0.5]))
         assert found.accuracy == pytest.approx(100 * recall_score(truth, taken, average="macro"))
+
+
+@pytest.mark.parametrize("samples", [40, 100, 250])
+def test_an_attack_that_can_only_guess_seldom_seems_to_tell_something(samples: int) -> None:
+    random, draws = np.random.default_rng(samples), 2000
+    telling = 0
+    for _ in range(draws):
+        members, nonmembers = random.random((2, samples))
+        accuracy = infer_membership("threshold", members, nonmembers, members).accuracy
+        telling += accuracy > least_telling(samples)
+    assert 0.4 * BY_LUCK < telling / draws < 1.2 * BY_LUCK
+
+
+def test_of_many_samples_even_what_is_no_luck_tells_too_little() -> None:
+    assert least_telling(10**6) == least_telling(None) == TELLING

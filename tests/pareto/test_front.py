@@ -1,5 +1,6 @@
 """Front mathematics against brute force."""
 
+import math
 from collections.abc import Sequence
 from itertools import product
 from random import Random
@@ -68,6 +69,17 @@ def test_all_copies_of_the_best_point_are_kept() -> None:
 def test_infinities_are_ordinary_values() -> None:
     points = [(float("inf"), 0), (0, float("-inf")), (1, 1)]
     assert non_dominated(points, ["maximize", "minimize"]).tolist() == [True, True, False]
+
+
+@given(
+    st.lists(st.tuples(*[st.sampled_from([-math.inf, 0.0, 1.0, math.inf])] * 3), min_size=1),
+    st.permutations(MAX_MAX_MIN),
+)
+def test_so_they_are_in_three_columns(
+    points: list[tuple[float, ...]], directions: list[Direction]
+) -> None:
+    kept = non_dominated(points, directions)
+    assert kept.tolist() == [not dominated for dominated in dominated_by_hand(points, directions)]
 
 
 def test_no_points_have_an_empty_front() -> None:

@@ -12,12 +12,14 @@ AFTER = {"ta": 80.125, "fa": 78.5, "ra": 91.0, "mia": 25.0}
 DATA = "d" * 64
 
 
-def words(attack_accuracy: float = 68.0, **changes: Any) -> tuple[str, str]:
+def words(
+    attack_accuracy: float = 68.0, attack_samples: int = 1000, **changes: Any
+) -> tuple[str, str]:
     circumstances = {"retrained": False, "given": True, "found": True, "validated": True}
     circumstances["changed"] = False
     request = {"earlier": Earlier(), "forgotten": 3, "selected": 3}
-    before, after = {**BEFORE, "attack_accuracy": attack_accuracy}, {**AFTER, "attack_accuracy": 51}
-    told = plain_words(before, after, **{**circumstances, **request, **changes})
+    before = {**BEFORE, "attack_accuracy": attack_accuracy, "attack_samples": attack_samples}
+    told = plain_words(before, AFTER, **{**circumstances, **request, **changes})
     return "\n".join(told["shows"]), "\n".join(told["does_not_show"])
 
 
@@ -65,6 +67,7 @@ def test_what_is_not_shown_depends_on_what_was_done(
 def test_an_attack_that_guesses_is_told_of() -> None:
     assert "balanced accuracy" not in words()[1]
     assert "balanced accuracy 52.5 %" in words(attack_accuracy=52.5)[1]
+    assert "under 62.2 %" in words(attack_accuracy=60.0, attack_samples=50)[1]
 
 
 @pytest.mark.parametrize(("selected", "told"), [(0, True), (2, True), (3, False), (None, False)])
