@@ -34,6 +34,15 @@ Measure = Callable[[Settings], Iterator[Row]]
 """A benchmark: yields rows as they are measured."""
 
 
+def parser_of(name: str, doc: str) -> argparse.ArgumentParser:
+    """Of `python -m benchmarks.<name>`.
+
+    Args:
+        doc: the module's; its first line is shown as help.
+    """
+    return argparse.ArgumentParser(prog=f"benchmarks.{name}", description=doc.splitlines()[0])
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """All `Settings`, and `--json`."""
     parser.add_argument("--quick", action="store_true", help="smaller sizes: minutes in all")
@@ -86,9 +95,9 @@ def main(name: str, doc: str, measure: Measure) -> None:
     """What `python -m benchmarks.<name>` does.
 
     Args:
-        doc: the module's; its first line is shown as help.
+        doc: the module's.
     """
-    parser = argparse.ArgumentParser(prog=f"benchmarks.{name}", description=doc.splitlines()[0])
+    parser = parser_of(name, doc)
     add_arguments(parser)
     chosen = parser.parse_args()
     run({name: measure(settings(chosen))}, chosen.json)

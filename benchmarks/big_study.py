@@ -8,7 +8,6 @@ variations of the front likewise. Commands are measured as whole processes; the 
 processes of its own too, by turns with what Optuna alone takes for the same.
 """
 
-import argparse
 import json
 import math
 import multiprocessing
@@ -37,7 +36,7 @@ from sqlalchemy.orm import Session
 
 import studies
 from benchmarks import stand_in
-from benchmarks._command import Settings, add_json_argument, run
+from benchmarks._command import Settings, add_json_argument, parser_of, run
 from benchmarks._report import Row
 from pareto import storages
 from pareto.front import DIRECTIONS, non_dominated
@@ -270,9 +269,7 @@ def resident_mib() -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="benchmarks.big_study", description=(__doc__ or "").splitlines()[0]
-    )
+    parser = parser_of("big_study", __doc__)
     parser.add_argument("--trials", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3)
     add_json_argument(parser)

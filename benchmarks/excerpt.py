@@ -6,7 +6,6 @@ Searches of the stand-in for unlearning, by turns with an excerpt and with all t
 The latter take the longer the more trials there are: a quarter of an hour for ten of 1,000.
 """
 
-import argparse
 import sys
 import time
 from collections.abc import Iterator
@@ -15,11 +14,11 @@ from unittest.mock import patch
 import optuna
 
 import studies
-from benchmarks._command import Settings, add_json_argument, run
+from benchmarks._command import Settings, add_json_argument, parser_of, run
 from benchmarks._report import Row
 from benchmarks.stand_in import RETRAINING, unlearn
 from pareto.front import DIRECTIONS
-from pareto.indicators import hypervolume_share
+from pareto.results.indicators import hypervolume_share
 from pareto.sampling import samplers
 from pareto.sampling.samplers import StudySampler
 from pareto.sampling.space import distributions
@@ -72,9 +71,7 @@ def search(enough: int, trials: int, seed: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="benchmarks.excerpt", description=(__doc__ or "").splitlines()[0]
-    )
+    parser = parser_of("excerpt", __doc__)
     parser.add_argument("--enough", type=int, default=200)
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--seeds", type=int, default=10)

@@ -9,7 +9,6 @@ paper's starting points, small and quick, and at the pace of those after them. A
 same configurations, paces are told in images, too. Without NVIDIA's MPS two workers take turns.
 """
 
-import argparse
 import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ import torch
 from optuna.trial import FrozenTrial
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks._command import Settings, add_arguments, run, settings
+from benchmarks._command import Settings, add_arguments, parser_of, run, settings
 from benchmarks._program import TRIALS, Watched, empty_folder, watch
 from benchmarks._report import Row
 from benchmarks.main_job import complete_trials
@@ -233,9 +232,7 @@ def whole_row(ran: Watched, trials: Sequence[FrozenTrial], workers: int, prepara
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="benchmarks.gpu", description=(__doc__ or "").splitlines()[0]
-    )
+    parser = parser_of("gpu", __doc__)
     add_arguments(parser)
     parser.set_defaults(device="cuda")
     parser.add_argument("--trials", type=int, default=TRIALS_PER_RUN, help="of each run")

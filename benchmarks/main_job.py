@@ -24,7 +24,7 @@ from benchmarks._report import Row
 from benchmarks.preparation import step_rows
 
 BUDGET, QUICK = 200, 20
-IMPORTS = "import pareto.search_loop, pareto.cli._progress, pareto.cli.show, pareto.export"
+IMPORTS = "import pareto.search_loop, pareto.cli._progress, pareto.cli.show, pareto.results.export"
 """What the program imports before it does anything."""
 
 

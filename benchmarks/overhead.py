@@ -8,7 +8,6 @@ same sampler. Where trials take some seconds, what counts is the share of the wo
 they get: to ask, store and report may then go on while others work.
 """
 
-import argparse
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from pathlib import Path
 
 import optuna
 
-from benchmarks._command import Settings, add_json_argument, run
+from benchmarks._command import Settings, add_json_argument, parser_of, run
 from benchmarks._report import Row
 from benchmarks.nothing import make_runner
 from pareto import storages
@@ -135,7 +134,7 @@ def share(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of("overhead", __doc__)
     kinds = ["sqlite", "journal", "postgresql", "mysql"]
     parser.add_argument("--storage", choices=kinds, default="sqlite")
     parser.add_argument("--engine", choices=["local", "ray"], default="local")

@@ -12,7 +12,6 @@ calibration of its runtime, is the same for all, in later runs of the benchmark 
 hypervolumes can be compared. As many searches as there are cores run at a time.
 """
 
-import argparse
 import multiprocessing
 import statistics
 import time
@@ -28,16 +27,16 @@ import torch
 from optuna.samplers import BaseSampler, NSGAIISampler, TPESampler
 
 import studies
-from benchmarks._command import Settings, add_json_argument, run
+from benchmarks._command import Settings, add_json_argument, parser_of, run
 from benchmarks._report import Row
 from benchmarks._studies import prepare
 from pareto.choice.pick import NothingSatisfies, choose
 from pareto.choice.requirements import parse_all
 from pareto.engines.devices import choose_devices
 from pareto.front import DIRECTIONS
-from pareto.indicators import hypervolume_share
 from pareto.ledger import Trial
 from pareto.preparation.groundwork import Groundwork
+from pareto.results.indicators import hypervolume_share
 from pareto.sampling import samplers
 from pareto.sampling.aim import Aim
 from pareto.sampling.samplers import SAMPLERS, UNTEACHABLE, StudySampler
@@ -256,9 +255,7 @@ def _pick(complete: Sequence[Trial], aim: Aim) -> Picked | None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="benchmarks.samplers", description=(__doc__ or "").splitlines()[0]
-    )
+    parser = parser_of("samplers", __doc__)
     names = [*SAMPLERS, *SETTINGS]
     parser.add_argument("--study", choices=STUDIES, default=STUDIES[0])
     parser.add_argument(

@@ -62,11 +62,9 @@ def knee(values: ArrayLike, directions: Sequence[Direction]) -> int | None:
     Returns:
         Its row, the first of equals; None if there is no point.
     """
-    points, maximise = _checked(values, directions)
-    front = np.flatnonzero(non_dominated(points, directions))
+    front, gains = _gains(values, directions)
     if not len(front):
         return None
-    gains = np.where(maximise, 1.0, -1.0) * points[front]
     low, span = gains.min(axis=0), np.ptp(gains, axis=0)
     scaled = (gains - low) / np.where(span > 0, span, 1.0)
     return int(front[np.argmax(scaled.sum(axis=1))])
@@ -75,12 +73,19 @@ def knee(values: ArrayLike, directions: Sequence[Direction]) -> int | None:
 def extremes(values: ArrayLike, directions: Sequence[Direction]) -> list[int | None]:
     """For each objective the row of the front that is best in it, the first of equals; None if
     there is no point."""
-    points, maximise = _checked(values, directions)
-    front = np.flatnonzero(non_dominated(points, directions))
+    front, gains = _gains(values, directions)
     if not len(front):
         return [None] * len(directions)
-    gains = np.where(maximise, 1.0, -1.0) * points[front]
     return [int(front[best]) for best in gains.argmax(axis=0)]
+
+
+def _gains(
+    values: ArrayLike, directions: Sequence[Direction]
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """The rows of the front, and their values with the sign that makes more the better."""
+    points, maximise = _checked(values, directions)
+    front = np.flatnonzero(non_dominated(points, directions))
+    return front, np.where(maximise, 1.0, -1.0) * points[front]
 
 
 def _checked(

@@ -8,8 +8,8 @@ from pareto.choice.pick import Pick, choose
 from pareto.choice.requirements import parse_all
 from pareto.commands import study_command
 from pareto.front import DIRECTIONS, extremes, hypervolume, knee, non_dominated
-from pareto.indicators import hypervolume_share
 from pareto.ledger import Ledger, StudyKind, Trial, study_kinds
+from pareto.results.indicators import hypervolume_share
 from pareto.urls import shown
 from unlearn.errors import InputError
 

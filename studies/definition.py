@@ -325,8 +325,10 @@ class Definition(_Strict):
         content |= {"name": f"{self.name}-{name}", "method": {"name": name, **kept}}
         return validate(content, f"the study {self.name!r} with the method {name}")
 
-    def with_data_dir(self, folder: Path) -> "Definition":
-        """The same study with its downloads in another folder."""
+    def with_data_dir(self, folder: Path | None) -> "Definition":
+        """The same study with its downloads in another folder; None leaves them where they are."""
+        if folder is None:
+            return self
         data = self.data.model_copy(update={"dir": str(folder.absolute())})
         return self.model_copy(update={"data": data})
 

@@ -1,5 +1,6 @@
 """Files: written so that they are there whole or not at all; what is wrong with one, in words."""
 
+import hashlib
 from contextlib import suppress
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
@@ -52,7 +53,24 @@ def read_bytes(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise InputError(f"cannot read {file}: {error.strerror}", "check the path") from None
+        raise _unreadable(file, error) from None
+
+
+def _unreadable(file: Path, error: OSError) -> InputError:
+    return InputError(f"cannot read {file}: {error.strerror}", "check the path")
+
+
+def file_sha256(file: Path) -> str:
+    """The SHA-256 of a file's bytes, as `sha256sum` prints it.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise _unreadable(file, error) from None
 
 
 def read_text(file: Path) -> str:

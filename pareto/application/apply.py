@@ -9,14 +9,15 @@ from typing import Any
 import torch
 
 from objectives.evaluation import evaluate
-from pareto.application.evidence import EVIDENCE, MARK, WEIGHTS, check_folder, other_requests
-from pareto.application.record import Application, Given, Origin, evidence_of, tensors_sha256
+from pareto.application.evidence import Application, Given, Origin, evidence_of, tensors_sha256
+from pareto.application.folder import check_folder, other_requests
 from pareto.defaults import WORKSPACE
 from pareto.engines import Announce
 from pareto.engines.devices import use_one_thread
 from pareto.errors import TrialFails
 from pareto.experiments.arms import Arm, configure
 from pareto.experiments.experiment import refuse_long_proxies
+from pareto.preparation.earlier import EVIDENCE, MARK, WEIGHTS
 from pareto.preparation.material import Material
 from pareto.preparation.prepared import original_figures, original_weights
 from studies import Definition

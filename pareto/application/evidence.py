@@ -1,161 +1,202 @@
-"""The record of one forget request that was carried out: what was asked, done, and found."""
+"""What the evidence of a request that was carried out says, part by part."""
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+import torch
+from torch import Tensor, nn
 
-from unlearn.datasets import Dataset
-from unlearn.errors import InputError
-
-EVIDENCE, WEIGHTS = "evidence.json", "unlearned.safetensors"
-FORMAT = "pareto-search evidence, version 2"
-MARK = "index_file_sha256"
-"""Metadata of weights that a request has made, by which they are known under any name."""
+from objectives.evaluation import Evaluation
+from pareto.application.plain_words import plain_words
+from pareto.engines.devices import environment
+from pareto.preparation.earlier import FORMAT, WEIGHTS
+from pareto.preparation.material import Material
+from pareto.workspace.artifacts import Artifact
+from unlearn.checkpoint import on_cpu
+from unlearn.files import file_sha256
+from unlearn.problem import Problem, Unlearned
+from unlearn.pruning import sparsity
+from unlearn.stopwatch import Stopwatch
+from unlearn.training import predict
 
 
 @dataclass(frozen=True)
-class Earlier:
-    """The requests that a file of weights has been through already.
+class Origin:
+    """Where a configuration comes from.
 
     Attributes:
-        links: one per request, the first one first: hashes of its index file, its evidence and the
-            weights that came of it.
-        positions: the samples that were forgotten, as positions in the data of `data_sha256`.
-        files: the same by name, `<class>/<file>`, and those that are not in these data any more;
-            None if some lie in no file of their own.
-        data_changed: whether requests were made of other data, the samples of which are unknown.
+        study, trial: the trial that found it, as its study says; None if that is not known.
+        validation: what came of running that trial again, if that was done.
+        file: the file that it was read from, if no study knows of it.
     """
 
-    links: Sequence[Mapping[str, Any]] = ()
-    positions: Sequence[int] = ()
-    files: Sequence[str] | None = ()
-    data_sha256: str | None = None
-    data_changed: bool = False
+    study: str | None = None
+    trial: int | None = None
+    validation: Mapping[str, Any] | None = None
+    file: str | None = None
+
+
+@dataclass(frozen=True)
+class Given:
+    """A file, as it was given.
+
+    Attributes:
+        name: without its folder.
+        sha256: of its bytes.
+    """
+
+    name: str
+    sha256: str
 
     @classmethod
-    def of(cls, weights: Path) -> "Earlier":
-        """What the evidence beside a file of weights says of them; nothing if no request has made
-        them.
-
-        Raises:
-            InputError: the evidence is missing, or of other weights, or it cannot be read.
+    def of(cls, file: Path) -> "Given":
         """
-        file = weights.with_name(EVIDENCE)
-        if _mark(weights) is None and not (weights.name == WEIGHTS and file.exists()):
-            return cls()
-        remedy = f"put the {EVIDENCE} that was written with these weights beside them"
-        try:
-            content = file.read_bytes()
-            told = json.loads(content)
-            after, asked = told["weights"]["after"]["file_sha256"], told["asked"]
-            links = [*map(dict, told["chain"]), _link(content, told)]
-            positions = [*told["earlier_positions"], *asked["positions"]]
-            named = told["earlier_files"], asked["files"]
-            files = None if None in named else [*map(str, [*named[0], *named[1]])]
-            _check(told["format"], positions, asked["training_samples"])
-            data, changed = asked["data_sha256"], bool(told["data_changed"])
-        except FileNotFoundError:
-            raise InputError(
-                f"{weights} has forgotten samples already, and no {EVIDENCE} beside it says which",
-                remedy,
-            ) from None
-        except OSError as error:
-            raise InputError(f"cannot read {file}: {error.strerror}", remedy) from None
-        except (ValueError, KeyError, TypeError):
-            raise InputError(f"{file} is no evidence of ours, or damaged", remedy) from None
-        if after != file_sha256(weights):
-            raise InputError(f"{file} speaks of other weights than {weights}", remedy)
-        return cls(links, positions, files, data, changed)
-
-    def in_data(self, dataset: Dataset) -> "Earlier":
-        """The same where the data are these: in other ones positions mean nothing, and files are
-        those of the same names."""
-        data = dataset.fingerprint
-        if not self.links or self.data_sha256 == data:
-            return self
-        if self.files is None or dataset.files is None:
-            return replace(self, positions=(), data_sha256=data, data_changed=True)
-        gone = set(self.files)
-        there = [position for position, name in enumerate(dataset.files) if name in gone]
-        return replace(self, positions=there, data_sha256=data)
+        Raises:
+            InputError: it cannot be read.
+        """
+        return cls(file.name, file_sha256(file))
 
 
-def check_folder(folder: Path, index_file_sha256: str) -> None:
-    """Make sure that nothing is overwritten but what the same request, interrupted, has left.
+@dataclass(frozen=True)
+class Application:
+    """A request that was carried out, and all that is known of it.
 
-    Raises:
-        InputError: the folder holds evidence, or other weights, or cannot be looked into.
+    Attributes:
+        index_file, weights_file: which samples had to go, and θ_o; no file of θ_o if the program
+            has trained it.
+        problem: with θ_o.
+        method, config, seed: what was done.
+        before, after: the figures of θ_o and θ_u on all of the test data.
+        origin: of the configuration.
+        changed: whether the study was made on other data, or with another model.
     """
-    remedy = "name another folder with --out"
-    try:
-        unfinished = _mark(folder / WEIGHTS) == index_file_sha256
-        for name, ours in ((EVIDENCE, False), (WEIGHTS, unfinished)):
-            if (folder / name).exists() and not ours:
-                raise InputError(f"{folder} holds another {name} already", remedy)
-    except OSError as error:
-        raise InputError(f"cannot look into {folder}: {error.strerror}", remedy) from None
+
+    material: Material
+    index_file: Given
+    weights_file: Given | None
+    problem: Problem
+    method: str
+    config: Any
+    seed: int
+    unlearned: Unlearned
+    stopwatch: Stopwatch
+    before: Evaluation
+    after: Evaluation
+    origin: Origin
+    changed: bool
+
+    @property
+    def network(self) -> dict[str, Tensor]:
+        """The weights of θ_u, as those of the plain network."""
+        return self.material.factory.network(self.unlearned.model).state_dict()
 
 
-def other_requests(folder: Path, original_sha256: str) -> list[Path]:
-    """The folders beside this one that hold what other requests have made of the same weights.
+def evidence_of(done: Application, weights: Path) -> dict[str, Any]:
+    """The content of `evidence.json`.
 
     Args:
-        original_sha256: of the tensors of these weights, as evidence has it.
+        weights: the file that θ_u was written to.
     """
-    found = []
-    for file in sorted(folder.absolute().parent.glob(f"*/{EVIDENCE}")):
-        try:
-            told = json.loads(file.read_bytes())["weights"]["before"]["tensors_sha256"]
-        except (OSError, ValueError, KeyError, TypeError):
-            continue  # whatever it is, it is no evidence of ours
-        if told == original_sha256 and file.parent != folder.absolute():
-            found.append(file.parent)
-    return found
-
-
-def file_sha256(file: Path) -> str:
-    """The SHA-256 of a file's bytes, as `sha256sum` prints it.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    try:
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"cannot read {file}: {error.strerror}", "check the path") from None
-
-
-def _link(content: bytes, told: Mapping[str, Any]) -> dict[str, Any]:
-    asked = told["asked"]
+    earlier = done.material.earlier
     return {
-        "when": told["when"],
-        "evidence_sha256": hashlib.sha256(content).hexdigest(),
-        "index_file_sha256": asked["index_file_sha256"],
-        "data_sha256": asked["data_sha256"],
-        "forgotten": len(asked["positions"]),
-        "weights_file_sha256": told["weights"]["after"]["file_sha256"],
+        "format": FORMAT,
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "asked": _asked(done),
+        "done": _done(done),
+        "weights": _weights(done, weights),
+        "cost": {
+            "seconds": done.stopwatch.seconds,
+            "phases": {name: asdict(phase) for name, phase in done.stopwatch.phases.items()},
+        },
+        "figures": {
+            "attack": done.material.definition.objectives.attack,
+            "before": _figures(done, done.before, done.problem.original),
+            "after": _figures(done, done.after, done.unlearned.model),
+        },
+        "study": asdict(done.origin),
+        "meaning": plain_words(
+            done.before.as_dict(),
+            done.after.as_dict(),
+            retrained=done.method == "retrain",
+            given=done.weights_file is not None,
+            found=done.origin.trial is not None,
+            validated=done.origin.validation is not None,
+            changed=done.changed,
+            earlier=earlier,
+            forgotten=len(done.problem.forget),
+            selected=done.unlearned.sizes.get("forget"),
+            flags=done.unlearned.flags,
+        ),
+        "chain": list(earlier.links),
+        "earlier_positions": list(earlier.positions),
+        "earlier_files": None if earlier.files is None else list(earlier.files),
+        "data_changed": earlier.data_changed,
     }
 
 
-def _mark(weights: Path) -> str | None:
-    """The hash of the index file that a request has made these weights for, if one has."""
-    if weights.suffix != ".safetensors" or not weights.exists():
-        return None
-    try:
-        with safe_open(weights, "pt") as file:
-            return (file.metadata() or {}).get(MARK)
-    except SafetensorError:
-        return None  # it is anything but weights of ours, which are written at once
+def _asked(done: Application) -> dict[str, Any]:
+    dataset, partition = done.material.dataset, done.material.partition
+    positions, files = partition.forget.tolist(), dataset.files
+    return {
+        "index_file": done.index_file.name,
+        "index_file_sha256": done.index_file.sha256,
+        "forgotten": len(positions),
+        "retained": len(partition.retain),
+        "training_samples": len(dataset.train),
+        "test_samples": len(dataset.test),
+        "data": done.material.definition.data.name,
+        "data_sha256": dataset.fingerprint,
+        "positions": positions,
+        "files": files and [files[position] for position in positions],
+    }
 
 
-def _check(form: object, positions: Sequence[object], samples: int) -> None:
-    if form != FORMAT:
-        raise ValueError("another format")
-    if not all(type(position) is int and 0 <= position < samples for position in positions):
-        raise ValueError("positions outside of the data")
+def _done(done: Application) -> dict[str, Any]:
+    return {
+        "method": done.method,
+        "parameters": asdict(done.config),
+        "recipe": asdict(done.problem.recipe),
+        "seed": done.seed,
+        "study_seed": done.material.definition.seed,
+        "kept": done.unlearned.sizes,
+        "flags": list(done.unlearned.flags),
+        **environment(done.problem.device),
+    }
+
+
+def _weights(done: Application, weights: Path) -> dict[str, Any]:
+    factory, given = done.material.factory, done.weights_file
+    return {
+        "model": done.material.definition.model,
+        "model_file_sha256": factory.source_fingerprint(),
+        "normalisation": {"mean": list(factory.mean), "std": list(factory.std)},
+        "before": {
+            "file": None if given is None else given.name,
+            "file_sha256": None if given is None else given.sha256,
+            "tensors_sha256": tensors_sha256(factory.network(done.problem.original).state_dict()),
+        },
+        "after": {
+            "file": WEIGHTS,
+            "file_sha256": file_sha256(weights),
+            "tensors_sha256": tensors_sha256(done.network),
+            "zeros": sparsity(done.unlearned.model),
+        },
+    }
+
+
+def _figures(done: Application, figures: Evaluation, model: nn.Module) -> dict[str, float]:
+    """With the accuracy, in percent, on what earlier requests have forgotten, if there were any."""
+    earlier: Sequence[int] = done.material.earlier.positions
+    if not earlier:
+        return figures.as_dict()
+    samples = done.material.dataset.train.take(torch.tensor(earlier)).to(done.problem.device)
+    right = predict(model, samples.images).argmax(dim=1) == samples.labels
+    return {**figures.as_dict(), "fa_of_earlier_requests": 100.0 * float(right.double().mean())}
+
+
+def tensors_sha256(state: Mapping[str, Tensor]) -> str:
+    """Of weights, in whatever file they lie."""
+    return Artifact(on_cpu(state)).fingerprint()

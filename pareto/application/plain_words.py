@@ -4,7 +4,7 @@ are no specialists."""
 from collections.abc import Mapping, Sequence
 
 from objectives.membership import least_telling
-from pareto.application.evidence import Earlier
+from pareto.preparation.earlier import Earlier
 
 
 def plain_words(

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from pareto import storages
-from pareto.averages import SIX_FIGURES, columns, mean_and_sd
 from pareto.choice.pick import Judgement
 from pareto.choice.requirements import Requirement
 from pareto.defaults import WORKSPACE
@@ -25,6 +24,7 @@ from pareto.ledger import Ledger
 from pareto.preparation import groundwork
 from pareto.preparation.material import Material
 from pareto.preparation.prepared import open_workspace, prepare
+from pareto.results.averages import SIX_FIGURES, columns, mean_and_sd
 from pareto.study import Study
 from pareto.trials.outcome import Failure, Ticket
 from pareto.trials.runner import TrialRunner
@@ -121,9 +121,7 @@ def validate(
     """
     trial = study.complete_trial(number)
     place = choose_devices(device)[0]
-    definition = find_definition(study.name, study.storage)
-    if data_dir is not None:
-        definition = definition.with_data_dir(data_dir)
+    definition = find_definition(study.name, study.storage).with_data_dir(data_dir)
     material = Material.load(definition)
     ledger = Ledger(storages.connect(study.storage, writable=True), study.name)
     ledger.refuse_difference(material.identity())

@@ -1,13 +1,11 @@
 """What `compare` and `sweep` share: their options, their run, and their ending."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pareto.cli._options import (
-    F,
     data_dir_option,
     definition_option,
     engine_options,
@@ -16,6 +14,7 @@ from pareto.cli._options import (
     quiet_option,
     seed_option,
     storage_option,
+    together,
     workspace_option,
 )
 from pareto.defaults import REPEATS, EngineName
@@ -28,40 +27,24 @@ if TYPE_CHECKING:
     from studies import Definition
 
 
-def experiment_options(command: F) -> F:
-    """The options that both commands have."""
-    repeats = click.option(
+experiment_options = together(
+    definition_option,
+    click.option(
         "--repeats",
         type=click.IntRange(min=1),
         default=REPEATS,
         show_default=True,
         help="Runs of each configuration, each with a seed of its own.",
-    )
-    options = (
-        definition_option,
-        repeats,
-        data_dir_option,
-        storage_option,
-        workspace_option,
-        engine_options,
-        seed_option,
-        max_failures_option,
-        format_option,
-        quiet_option,
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def find_problem(study: str, storage: str, seed: int | None, data_dir: Path | None) -> "Definition":
-    """The definition that the options name."""
-    from pareto.definitions import find_definition
-
-    definition = find_definition(study, storage)
-    if seed is not None:
-        definition = definition.model_copy(update={"seed": seed})
-    return definition if data_dir is None else definition.with_data_dir(data_dir)
+    ),
+    data_dir_option,
+    storage_option,
+    workspace_option,
+    engine_options,
+    seed_option,
+    max_failures_option,
+    format_option,
+    quiet_option,
+)
 
 
 def perform(

@@ -3,9 +3,9 @@
 from rich.table import Table
 
 from pareto.cli._output import message_console, plain_table, print_csv, print_json, result_console
-from pareto.head_to_head import HeadToHead, Side
-from pareto.indicators import TA_TOLERANCE
-from pareto.records import head_to_head_rows, head_to_head_summary
+from pareto.results.head_to_head import HeadToHead, Side
+from pareto.results.indicators import TA_TOLERANCE
+from pareto.results.records import head_to_head_rows, head_to_head_summary
 
 
 def print_head_to_head(compared: HeadToHead, form: str) -> None:

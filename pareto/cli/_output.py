@@ -16,7 +16,7 @@ from rich.text import Text
 from objectives.membership import least_telling
 from pareto.choice.pick import Judgement
 from pareto.ledger import Trial
-from pareto.records import csv_text
+from pareto.results.records import csv_text
 from pareto.study import Study
 
 

@@ -25,7 +25,7 @@ from unlearn.errors import InputError
 from unlearn.files import read_text
 
 if TYPE_CHECKING:
-    from pareto.application.record import Origin
+    from pareto.application.evidence import Origin
     from pareto.experiments.arms import Arm
     from pareto.study import Study
     from studies import Definition
@@ -134,9 +134,7 @@ def apply(
     except NothingSatisfies as failure:
         explain(failure, open_study(study, storage))
         return NOTHING_SATISFIES
-    definition = chosen.definition
-    if data_dir is not None:
-        definition = definition.with_data_dir(data_dir)
+    definition = chosen.definition.with_data_dir(data_dir)
     folder = out or Path(f"unlearned-{forget.stem}")
     evidence = apply_request(
         definition,
@@ -175,7 +173,7 @@ class _Chosen(NamedTuple):
 def _from_study(
     name: str | None, storage: str, number: int | None, conditions: list[str], prefer: str
 ) -> _Chosen:
-    from pareto.application.record import Origin
+    from pareto.application.evidence import Origin
     from pareto.experiments.arms import found_in
     from pareto.study import open_study
 
@@ -187,7 +185,7 @@ def _from_study(
 
 
 def _from_file(file: Path, name: str | None, storage: str) -> _Chosen:
-    from pareto.application.record import Origin
+    from pareto.application.evidence import Origin
     from pareto.definitions import find_definition
     from pareto.experiments.arms import whole_arm
     from pareto.experiments.sweep import arms
@@ -218,7 +216,7 @@ def _found_by(study: "Study", number: object, arm: "Arm", file: Path) -> "Origin
     Raises:
         InputError: the trial has another configuration.
     """
-    from pareto.application.record import Origin
+    from pareto.application.evidence import Origin
     from pareto.experiments.arms import found_in
 
     if not isinstance(number, int):
@@ -250,7 +248,6 @@ def _read_params(file: Path) -> tuple[Mapping[str, Any], bool]:
 
 
 def _print(evidence: Mapping[str, Any], folder: Path) -> None:
-    from pareto.application.evidence import EVIDENCE, WEIGHTS
     from pareto.cli._output import (
         add_figure_columns,
         figure_cells,
@@ -258,6 +255,7 @@ def _print(evidence: Mapping[str, Any], folder: Path) -> None:
         result_console,
         validated_line,
     )
+    from pareto.preparation.earlier import EVIDENCE, WEIGHTS
 
     asked, cost = evidence["asked"], evidence["cost"]["seconds"]
     table = plain_table(

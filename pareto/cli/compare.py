@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pareto.cli._experiments import end, experiment_options, find_problem, perform
+from pareto.cli._experiments import end, experiment_options, perform
+from pareto.cli._problem import find_problem
 from pareto.defaults import CONTESTANTS
 from pareto.garbage import nothing_collected
 
@@ -70,7 +71,7 @@ def compare(
             tabulate,
         )
         from pareto.experiments.experiment import experiment_name
-        from pareto.export import results_folder, write_comparison
+        from pareto.results.export import results_folder, write_comparison
 
     definition = find_problem(study, storage, seed, data_dir)
     named = methods or (() if trials else CONTESTANTS)

@@ -77,7 +77,7 @@ def _print(study: "Study", chosen: "Pick", form: str) -> None:
         result_console,
         validated_line,
     )
-    from pareto.records import trial_row, trial_summary
+    from pareto.results.records import trial_row, trial_summary
 
     if form == "json":
         summary, method = trial_summary(chosen.trial), study.definition["method"]

@@ -18,6 +18,7 @@ from pareto.cli._options import (
     workspace_option,
 )
 from pareto.cli._policy import stated
+from pareto.cli._problem import find_problem
 from pareto.commands import study_command
 from pareto.defaults import BUDGET, EngineName
 from pareto.garbage import nothing_collected
@@ -92,19 +93,14 @@ def search(
     with nothing_collected():
         from pareto.cli._progress import ProgressDisplay
         from pareto.cli.show import print_study
-        from pareto.definitions import find_definition
-        from pareto.export import results_folder, write_reports
+        from pareto.results.export import results_folder, write_reports
         from pareto.search_loop import search as run_search
 
-    definition = find_definition(study, storage)
+    definition = find_problem(study, storage, seed, data_dir)
     if method is not None:
         definition = definition.with_method(method)
-    if data_dir is not None:
-        definition = definition.with_data_dir(data_dir)
-    overrides = {"sampler": sampler, "seed": seed}
-    definition = definition.model_copy(
-        update={key: value for key, value in overrides.items() if value is not None}
-    )
+    if sampler is not None:
+        definition = definition.model_copy(update={"sampler": sampler})
     folder = results_folder(definition.name)
     display = ProgressDisplay(quiet)
     with display.shown():

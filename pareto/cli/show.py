@@ -46,8 +46,8 @@ def show(study: str | None, against: str | None, storage: str, form: str) -> Non
 def _show_against(study: "Study", other: "Study", form: str) -> None:
     from pareto.cli._head_to_head import print_head_to_head
     from pareto.cli._progress import ProgressDisplay
-    from pareto.export import results_folder, write_against
-    from pareto.head_to_head import compare_fronts
+    from pareto.results.export import results_folder, write_against
+    from pareto.results.head_to_head import compare_fronts
 
     compared = compare_fronts(study, other)
     folder = results_folder(study.name)
@@ -64,7 +64,7 @@ def print_study(study: "Study", form: str) -> None:
         result_console,
         study_lines,
     )
-    from pareto.records import study_summary, trial_row
+    from pareto.results.records import study_summary, trial_row
 
     if form == "json":
         print_json(study_summary(study))

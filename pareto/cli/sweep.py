@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pareto.cli._experiments import end, experiment_options, find_problem, perform
+from pareto.cli._experiments import end, experiment_options, perform
+from pareto.cli._problem import find_problem
 from pareto.garbage import nothing_collected
 from studies.names import METHOD_NAMES
 
@@ -82,7 +83,7 @@ def sweep(
         from pareto.experiments.arms import arm_of_trial
         from pareto.experiments.experiment import experiment_name
         from pareto.experiments.sweep import Sweep, arms, parse_setting, parse_sweep, sweep_summary
-        from pareto.export import results_folder, write_sweep
+        from pareto.results.export import results_folder, write_sweep
 
     definition = find_problem(study, storage, seed, data_dir)
     definition = definition.with_method(method or definition.method["name"])

@@ -119,8 +119,7 @@ class RayEngine:
         self._folder = folder
         self._cpus = cpus
         self._gpus = gpus
-        # Ray shows each process the GPUs that it may use, and no others.
-        self._device = torch.device("cuda", 0) if gpus else torch.device("cpu")
+        self._device = self._devices(1)[0]
 
     @property
     def has_whole_devices(self) -> bool:

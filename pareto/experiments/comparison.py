@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from objectives.frm import Metrics, frm_score
-from pareto.averages import columns, mean_and_sd
 from pareto.experiments.experiment import Results, numbered
+from pareto.results.averages import columns, mean_and_sd
 from studies import Definition
 from unlearn.errors import InputError
 

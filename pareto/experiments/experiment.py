@@ -101,9 +101,10 @@ def run_experiment(
     ledger = _open_ledger(
         material, kind, storages.connect(storage, writable=True, announce=announce)
     )
+    draws = [material.repeated(repeat) for repeat in range(repeats)]
     plans = {
-        repeat: CellPlan(ledger, [arm.cell(repeat) for arm in arms], material.repeated(repeat).seed)
-        for repeat in range(repeats)
+        repeat: CellPlan(ledger, [arm.cell(repeat) for arm in arms], draw.seed)
+        for repeat, draw in enumerate(draws)
     }
     keys = {cell_key(arm.cell(repeat)) for arm in arms for repeat in range(repeats)}
     missing = [repeat for repeat, plan in plans.items() if not plan.carried_out]
@@ -118,7 +119,7 @@ def run_experiment(
             for repeat in missing:
                 announce(f"repeat {repeat + 1} of {repeats}")
                 prepared = _prepare(
-                    ledger, engine, material.repeated(repeat), kind, absolute(workspace), announce
+                    ledger, engine, draws[repeat], kind, absolute(workspace), announce
                 )
                 feed = TrialFeed(ledger, plans[repeat], max_failures, report_progress)
                 with feed.at_work():

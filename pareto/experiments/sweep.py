@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import permutation_test, rankdata
 
-from pareto.averages import SIX_FIGURES, columns, mean_and_sd
 from pareto.experiments.arms import KEEP, Z_BOUNDS, Arm, whole_arm
 from pareto.experiments.experiment import Results, numbered
+from pareto.results.averages import SIX_FIGURES, columns, mean_and_sd
 from studies import Definition
 from unlearn.errors import InputError
 

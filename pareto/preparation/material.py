@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from objectives.evaluation import EvaluationSets, split_test
-from pareto.application.evidence import Earlier
+from pareto.preparation.earlier import Earlier
 from pareto.workspace.artifacts import Artifact
 from studies import Definition
 from unlearn.checkpoint import fitted, load_checkpoint

@@ -45,7 +45,7 @@ UNIT_TIMES = Measurement(
     "calibrating the runtime",
     "the runtime was calibrated before",
 )
-RETRAINING = Measurement("retraining", TypeAdapter(float), "timing an epoch of retraining")
+EPOCH_OF_RETRAINING = Measurement("retraining", TypeAdapter(float), "timing an epoch of retraining")
 """In seconds."""
 
 

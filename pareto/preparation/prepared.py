@@ -12,13 +12,14 @@ from functools import partial
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 
 from objectives.evaluation import Evaluation, EvaluationSets, evaluate
 from objectives.reference import Reference
 from pareto.engines import Announce, SerialEngine, Workers
 from pareto.engines.devices import device_model, environment
 from pareto.preparation.material import Material
-from pareto.preparation.measurements import RETRAINING, remembered
+from pareto.preparation.measurements import EPOCH_OF_RETRAINING, remembered
 from pareto.preparation.trainings import Training, trained
 from pareto.workspace.artifacts import Artifact, Workspace
 from studies import Definition
@@ -215,10 +216,12 @@ class _Builder:
                 raise _diverged(f"the retrained model {run + 1}") from None
         cost = partial(_cost_of_retraining, problem)
         if price_anew:
-            self.announce(RETRAINING.is_made)
+            self.announce(EPOCH_OF_RETRAINING.is_made)
             return Reference(tuple(runs), cost())
         depends_on = {"workspace": self.workspace.key, **environment(self.device)}
-        return Reference(tuple(runs), remembered(RETRAINING, depends_on, cost, self.announce))
+        return Reference(
+            tuple(runs), remembered(EPOCH_OF_RETRAINING, depends_on, cost, self.announce)
+        )
 
     def precomputed(self, problem: Problem) -> Precomputed:
         """EL2N scores, and the proxy after every number of epochs that the search may ask for."""
@@ -352,8 +355,4 @@ def _diverged(model: str) -> InputError:
     )
 
 
-def _phase(note: dict[str, object]) -> Phase:
-    work, seconds = note["work"], note["seconds"]
-    assert isinstance(work, dict)
-    assert isinstance(seconds, float | int)
-    return Phase(Work(**work), float(seconds))
+_phase = TypeAdapter(Phase).validate_python

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pareto.front import DIRECTIONS, non_dominated
-from pareto.indicators import hypervolume_share
 from pareto.ledger import Ledger
+from pareto.results.indicators import hypervolume_share
 from pareto.sampling.aim import Aim
 
 

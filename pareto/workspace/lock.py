@@ -6,7 +6,7 @@ is a lease in a file (see `leases.py`), which its holder renews while it lives.
 Such a place cannot replace a file on a condition. A program therefore waits for a moment after
 signing, and holds the lock only if the lease is then still its own. A program that is slower than
 that moment, or that was stopped until it was taken for dead, may yet build at the same time as
-another: what is kept stands that (see `workspace.py`), and only work is done twice.
+another: what is kept stands that (see `artifacts.py`), and only work is done twice.
 """
 
 import json

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from unlearn.errors import InputError
-from unlearn.files import cache_folder, read_text, write_at_once
+from unlearn.files import cache_folder, file_sha256, read_text, write_at_once
 
 
 @pytest.mark.parametrize("before", [None, b"something longer than what comes"])
@@ -59,3 +59,12 @@ def test_a_user_without_a_home_has_no_cache(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(InputError, match="no home folder") as caught:
         cache_folder()
     assert "HOME" in caught.value.remedy
+
+
+def test_a_files_hash_is_the_usual_one(tmp_path: Path) -> None:
+    (tmp_path / "abc").write_bytes(b"abc")  # the example of FIPS 180-4
+    wanted = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert file_sha256(tmp_path / "abc") == wanted
+    for file in (tmp_path / "none", tmp_path):
+        with pytest.raises(InputError, match=f"cannot read {file}: "):
+            file_sha256(file)

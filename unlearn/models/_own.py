@@ -16,7 +16,7 @@ from types import ModuleType
 from torch import nn
 
 from unlearn.errors import InputError, in_one_line
-from unlearn.files import read_bytes
+from unlearn.files import file_sha256, read_bytes
 
 REMEDY = "name MODULE:FUNCTION or FILE.py:FUNCTION; it is called with the number of classes"
 GUARD = "put what it does as a program under: if __name__ == '__main__'"
@@ -68,7 +68,7 @@ def source_fingerprint(name: str, folder: str) -> str:
         InputError: there is no such module.
     """
     file = _module(name.rpartition(":")[0], folder).__file__
-    return hashlib.sha256(read_bytes(Path(str(file)))).hexdigest()
+    return file_sha256(Path(str(file)))
 
 
 def _home(source: str, folder: str) -> str:

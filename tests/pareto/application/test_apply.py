@@ -15,10 +15,10 @@ from torch.nn import functional as F
 
 import pareto
 from pareto.application.apply import apply_request
-from pareto.application.evidence import EVIDENCE, WEIGHTS
-from pareto.application.record import Origin
+from pareto.application.evidence import Origin
 from pareto.errors import TrialFails
 from pareto.experiments.arms import Arm
+from pareto.preparation.earlier import EVIDENCE, WEIGHTS
 from pareto.preparation.material import Material
 from pareto.preparation.prepared import original_weights
 from studies import Definition

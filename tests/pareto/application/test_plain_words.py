@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from pareto.application.evidence import Earlier
 from pareto.application.plain_words import plain_words
+from pareto.preparation.earlier import Earlier
 
 BEFORE = {"ta": 81.25, "fa": 92.5, "ra": 93.75, "mia": 12.5}
 AFTER = {"ta": 80.125, "fa": 78.5, "ra": 91.0, "mia": 25.0}

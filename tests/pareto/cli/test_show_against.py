@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pareto.head_to_head import compare_fronts
+from pareto.results.head_to_head import compare_fronts
 from pareto.study import open_study
 from tests.pareto.cli.conftest import Invoke
 from tests.pareto.conftest import TRIALS

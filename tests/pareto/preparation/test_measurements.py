@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from objectives.runtime import UnitTime
-from pareto.preparation.measurements import RETRAINING, UNIT_TIMES, remembered
+from pareto.preparation.measurements import EPOCH_OF_RETRAINING, UNIT_TIMES, remembered
 
 MEASURED = {"train": UnitTime(1 / 3, 2e-5)}
 
@@ -35,7 +35,7 @@ def test_it_is_said_when_something_is_measured_and_where_unit_times_are_from() -
     said: list[str] = []
     for _ in range(2):
         remembered(UNIT_TIMES, {}, measure, said.append)
-        assert remembered(RETRAINING, {}, lambda: 0.1, said.append) == 0.1
+        assert remembered(EPOCH_OF_RETRAINING, {}, lambda: 0.1, said.append) == 0.1
     made, timed, read = said
     assert made == "calibrating the runtime"
     assert timed == "timing an epoch of retraining"

@@ -1,7 +1,6 @@
-"""The record of a request: what it says in words, and what is believed of it."""
+"""What is believed of the evidence beside weights."""
 
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,30 +10,14 @@ import pytest
 import safetensors.torch
 import torch
 
-from pareto.application.evidence import (
-    EVIDENCE,
-    FORMAT,
-    MARK,
-    WEIGHTS,
-    Earlier,
-    check_folder,
-    file_sha256,
-    other_requests,
-)
+from pareto.preparation.earlier import EVIDENCE, FORMAT, MARK, WEIGHTS, Earlier
+from tests.pareto.requests import INDEX_FILE, put, written
 from unlearn.datasets import Dataset, Samples
 from unlearn.errors import InputError
 
-INDEX_FILE, DATA = "1" * 64, "d" * 64
+DATA = "d" * 64
 
 Told = dict[str, Any]
-
-
-def written(folder: Path, mark: str | None = INDEX_FILE, name: str = WEIGHTS) -> Path:
-    """Weights in a folder, as a request leaves them or, without a mark, as others do."""
-    folder.mkdir(exist_ok=True)
-    metadata = None if mark is None else {MARK: mark}
-    safetensors.torch.save_file({"weight": torch.ones(3)}, folder / name, metadata)
-    return folder / name
 
 
 def told_of(weights: Path) -> Told:
@@ -64,12 +47,6 @@ def data(files: list[str]) -> Dataset:
     pixels = torch.tensor([sum(name.encode()) % 256 for name in files], dtype=torch.uint8)
     samples = Samples(pixels.view(-1, 1, 1, 1), torch.zeros(len(files), dtype=torch.int64))
     return Dataset(samples, samples, ("only",), tuple(files))
-
-
-def put(told: object, beside: Path) -> Path:
-    file = beside.with_name(EVIDENCE)
-    file.write_text(json.dumps(told))
-    return file
 
 
 def test_what_came_before_is_read_from_the_evidence_beside_the_weights(tmp_path: Path) -> None:
@@ -206,52 +183,3 @@ def test_files_are_known_in_other_data_by_their_names() -> None:
     assert (list(back.positions), back.data_changed) == ([0, 2], False)
     nameless = replace(first, files=None, classes=("other",))
     assert earlier.in_data(nameless).data_changed
-
-
-def test_other_requests_of_the_same_weights_are_found(tmp_path: Path) -> None:
-    contents: dict[str, object] = {
-        "first": {"weights": {"before": {"tensors_sha256": "a" * 64}}},
-        "second": {"weights": {"before": {"tensors_sha256": "b" * 64}}},
-        "third": {"weights": {"before": {"tensors_sha256": "a" * 64}}},
-        "list": [1],
-        "number": 7,
-    }
-    for name, told in contents.items():
-        put(told, written(tmp_path / name))
-    written(tmp_path / "broken").with_name(EVIDENCE).write_text("{")
-    found = other_requests(tmp_path / "third", "a" * 64)
-    assert [folder.name for folder in found] == ["first"]
-    assert other_requests(tmp_path / "none" / "new", "a" * 64) == []
-
-
-def test_a_folder_may_hold_what_the_same_request_has_left_and_nothing_more(tmp_path: Path) -> None:
-    check_folder(tmp_path / "none", INDEX_FILE)
-    check_folder(written(tmp_path / "interrupted").parent, INDEX_FILE)
-    whole = written(tmp_path / "whole")
-    put({}, whole)
-    damaged = tmp_path / "damaged" / WEIGHTS
-    damaged.parent.mkdir()
-    damaged.write_bytes(b"something")
-    for folder in (
-        written(tmp_path / "theirs", mark=None).parent,
-        written(tmp_path / "another", mark="2" * 64).parent,
-        whole.parent,
-        damaged.parent,
-    ):
-        with pytest.raises(InputError, match=f"{folder} holds another"):
-            check_folder(folder, INDEX_FILE)
-
-
-def test_a_path_that_no_folder_can_have_is_told_of() -> None:
-    with pytest.raises(InputError, match=r"cannot look into x.*: File name too long") as caught:
-        check_folder(Path("x" * 300), "ours")
-    assert "--out" in caught.value.remedy
-
-
-def test_a_files_hash_is_the_usual_one(tmp_path: Path) -> None:
-    (tmp_path / "abc").write_bytes(b"abc")  # the example of FIPS 180-4
-    wanted = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    assert file_sha256(tmp_path / "abc") == wanted
-    for file in (tmp_path / "none", tmp_path):
-        with pytest.raises(InputError, match=f"cannot read {file}: "):
-            file_sha256(file)

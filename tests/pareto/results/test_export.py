@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from pareto.export import write_reports
+from pareto.results.export import write_reports
 from tests.pareto.conftest import TRIALS
 from tests.pareto.home import Home
 

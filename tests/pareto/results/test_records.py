@@ -5,7 +5,7 @@ import io
 import json
 
 from pareto.ledger import Trial
-from pareto.records import csv_text, study_summary, trial_row, trial_summary
+from pareto.results.records import csv_text, study_summary, trial_row, trial_summary
 from tests.pareto.conftest import TRIALS
 from tests.pareto.home import NAME, Home
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from pareto.head_to_head import compare_fronts
-from pareto.indicators import TA_TOLERANCE
+from pareto.results.head_to_head import compare_fronts
+from pareto.results.indicators import TA_TOLERANCE
 from pareto.study import Study
 from tests.pareto.recorded import RUN, Values, record, reference
 from unlearn.errors import InputError

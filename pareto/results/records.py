@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pareto.front import DIRECTIONS, OBJECTIVES
-from pareto.head_to_head import HeadToHead
 from pareto.ledger import Trial
+from pareto.results.head_to_head import HeadToHead
 from pareto.study import Study
 from pareto.urls import shown
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pareto.indicators import (
+from pareto.results.indicators import (
     TA_TOLERANCE,
     best_with_ta,
     common_ta,

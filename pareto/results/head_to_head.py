@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pareto.commands import study_command
-from pareto.indicators import best_with_ta, common_ta, coverage, hypervolume_share
 from pareto.ledger import Trial, differing_fields
+from pareto.results.indicators import best_with_ta, common_ta, coverage, hypervolume_share
 from pareto.study import Study
 from unlearn.errors import InputError
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pareto.averages import SIX_FIGURES, columns, mean_and_sd
+from pareto.results.averages import SIX_FIGURES, columns, mean_and_sd
 
 FIGURES = st.floats(0, 100)
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pareto.records import csv_text, trial_row
+from pareto.results.records import csv_text, trial_row
 from pareto.study import Study
 from unlearn.errors import InputError
 
@@ -38,7 +38,7 @@ def write_reports(study: Study, folder: Path) -> list[Path]:
         The files.
 
     Raises:
-        InputError: they cannot be written. So do the others.
+        InputError: they cannot be written.
     """
     from pareto.figures import draw_front
 
@@ -56,6 +56,9 @@ def write_against(study: Study, other: Study, folder: Path) -> Path:
 
     Returns:
         The file.
+
+    Raises:
+        InputError: it cannot be written.
     """
     from pareto.figures import draw_against
 
@@ -70,6 +73,9 @@ def write_comparison(comparison: "Comparison", folder: Path) -> list[Path]:
 
     Returns:
         The files.
+
+    Raises:
+        InputError: they cannot be written.
     """
     from pareto.figures import draw_comparison
 
@@ -85,6 +91,9 @@ def write_sweep(sweep: "Sweep", folder: Path) -> list[Path]:
 
     Returns:
         The files.
+
+    Raises:
+        InputError: they cannot be written.
     """
     from pareto.figures import draw_sweep
 

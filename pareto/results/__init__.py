@@ -1,0 +1,1 @@
+"""What is told of trials and studies, in numbers, tables and files."""
