@@ -203,7 +203,10 @@ class Ledger:
         stored = self.note("identity")
         keys = differing_fields(stored, identity)
         differing = [
-            f"{key} is {stored.get(key)} there and {identity.get(key)} here" for key in keys
+            f"{key} differs"
+            if key.endswith(".sha256")
+            else f"{key} is {stored.get(key)} there and {identity.get(key)} here"
+            for key in keys
         ]
         if differing:
             way_back = "go on with it by name (--study NAME, no other flag)"

@@ -181,7 +181,9 @@ def _parse_csv(text: str, file: Path, positions: Mapping[str, int]) -> list[int]
         ]
     except csv.Error as error:
         raise InputError(f"{file} is not valid CSV: {error}", "correct the file") from None
-    names = [name.lower() for name in rows[0][1]] if rows else []
+    if not rows:
+        return []
+    names = [name.lower() for name in rows[0][1]]
     columns = [names.index(header) for header in HEADERS if header in names]
     width = len(names) if columns else 1
     if columns:

@@ -86,6 +86,8 @@ def apply_request(
     changed -= {"original.sha256"}  # which the user has chosen
     if changed:
         announce(f"the study was made with other files: {', '.join(sorted(changed))} differ")
+    if "data.sha256" in changed:
+        announce(f"numbers in {index_file} are taken for positions in the data as they are now")
     if material.earlier.data_changed:
         announce("the data have changed since an earlier request: its samples are taken to be gone")
     weights = original_weights(_as_studied(material, definition), workspace, device, announce)

@@ -39,7 +39,8 @@ def plain_words(
     shows = [
         f"On the samples to be forgotten the model was right on {before['fa']:.2f} % before and is"
         f" right on {after['fa']:.2f} % now; on the retained ones {before['ra']:.2f} % and"
-        f" {after['ra']:.2f} %; on test data {before['ta']:.2f} % and {after['ta']:.2f} %.",
+        f" {after['ra']:.2f} %; on test data {before['ta']:.2f} % and {after['ta']:.2f} %"
+        f"{_of_all_classes(before, after)}.",
         f"A membership attack by confidence took {before['mia']:.2f} % of the samples to be"
         f" forgotten for samples that the model had never seen, and takes {after['mia']:.2f} %"
         " now.",
@@ -132,4 +133,14 @@ def _of_choice(found: bool, validated: bool) -> str:
             if validated
             else ", and it was never validated on the other half."
         )
+    )
+
+
+def _of_all_classes(before: Mapping[str, float], after: Mapping[str, float]) -> str:
+    """Where the test accuracy leaves out classes of which nothing is retained, that with them."""
+    if "ta_all_classes" not in before or before["ta_all_classes"] == before["ta"]:
+        return ""
+    return (
+        f" of the classes that are retained, {before['ta_all_classes']:.2f} % and"
+        f" {after['ta_all_classes']:.2f} % of all"
     )

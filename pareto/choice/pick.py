@@ -66,10 +66,12 @@ class Pick:
         }[self.prefer]
         if not self.judgements:
             return f"Trial {self.trial.number} {what} on the front."
+        if self.satisfying == 1:
+            return f"Trial {self.trial.number} is the only one that satisfies every requirement."
         if self.candidates == 1:
             what = "is as good as any in all three objectives"
         return (
-            f"Trial {self.trial.number} {what} among the {self.satisfying} trial(s) that satisfy"
+            f"Trial {self.trial.number} {what} among the {self.satisfying} trials that satisfy"
             " every requirement."
         )
 

@@ -16,6 +16,7 @@ from rich.text import Text
 from objectives.membership import least_telling
 from pareto.choice.pick import Judgement
 from pareto.ledger import Trial
+from pareto.results.averages import SIX_FIGURES
 from pareto.results.records import csv_text
 from pareto.study import Study
 
@@ -58,20 +59,31 @@ def print_csv(rows: Sequence[Mapping[str, Any]]) -> None:
     sys.stdout.write(csv_text(rows))
 
 
+LOW_CEILING = 0.5
+"""An FRM of retrained models below which nothing is to be told from the FRM of others."""
+
 FIGURE_FORMATS = {"ta": ".2f", "frm": ".3f", "rte": ".3f", "fa": ".2f", "ra": ".2f", "mia": ".2f"}
-"""The six figures that belong together, in the order of their columns."""
+FIGURE_TITLES = {
+    "ta": "TA %\n↑",
+    "frm": "FRM\n↑",
+    "rte": "RTE s\n↓",
+    "fa": "FA %\n",
+    "ra": "RA %\n",
+    "mia": "MIA %\n",
+}
 
 
-def add_figure_columns(table: Table) -> None:
-    """A column for each of `FIGURE_FORMATS`, with its unit and the better direction."""
-    for column in ("TA %\n↑", "FRM\n↑", "RTE s\n↓", "FA %\n", "RA %\n", "MIA %\n"):
-        table.add_column(column, justify="right", no_wrap=True)
+def add_figure_columns(table: Table, names: Sequence[str] = SIX_FIGURES) -> None:
+    """A column for each of these figures, with its unit and the better direction."""
+    for name in names:
+        table.add_column(FIGURE_TITLES[name], justify="right", no_wrap=True)
 
 
-def figure_cells(metrics: Mapping[str, float]) -> list[str]:
-    """One for each of `FIGURE_FORMATS`; what is missing stays blank."""
-    known = FIGURE_FORMATS.items()
-    return [format(metrics[name], form) if name in metrics else "" for name, form in known]
+def figure_cells(metrics: Mapping[str, float], names: Sequence[str] = SIX_FIGURES) -> list[str]:
+    """One for each of these figures; what is missing stays blank."""
+    return [
+        format(metrics[name], FIGURE_FORMATS[name]) if name in metrics else "" for name in names
+    ]
 
 
 def mean_cell(mean: Mapping[str, float], sd: Mapping[str, float], name: str, form: str) -> str:
@@ -95,8 +107,9 @@ def validated_line(validation: Mapping[str, Any]) -> str:
 def judgement_line(judgement: Judgement) -> str:
     """A requirement, and how far it is from binding."""
     amount = f"{abs(judgement.slack):.4g} {'to spare' if judgement.holds else 'missing'}"
-    text, comparison = judgement.requirement.text, judgement.requirement.comparison
-    return f"{text}: {judgement.left:.4g} {comparison} {judgement.right:.4g}, {amount}"
+    comparison = ("" if judgement.holds else "not ") + judgement.requirement.comparison
+    sides = f"{judgement.left:.4g} {comparison} {judgement.right:.4g}"
+    return f"{judgement.requirement.text}: {sides}, {amount}"
 
 
 def judgement_summary(judgement: Judgement) -> dict[str, Any]:
@@ -172,6 +185,8 @@ def study_lines(study: Study) -> list[str]:
             f"Ceiling: FRM {study.reference['ceiling']:.3f}. Above it nothing can be told from"
             " retraining."
         )
+        if study.reference["ceiling"] < LOW_CEILING:
+            lines.append("The retrained models hardly agree with each other: FRM says little here.")
         lines += attack_lines(study.reference["runs"])
     lines += origin_lines(study)
     flags = [flag for trial in study.front() for flag in trial.run.get("flags", ())]

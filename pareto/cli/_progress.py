@@ -1,5 +1,6 @@
 """The progress of a search or an experiment, on standard error."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +18,9 @@ from pareto.cli._output import message_console
 from pareto.trials.progress import Progress as TrialProgress
 from unlearn.errors import InputError
 
-LINES = 10
-"""How many lines tell of the progress where no bar can be drawn."""
+LINES, SILENCE = 10, 60.0
+"""How many lines tell of the progress where no bar can be drawn, and after how many seconds there
+is another one."""
 
 
 class ProgressDisplay:
@@ -27,7 +29,7 @@ class ProgressDisplay:
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet
         self._bar: Progress | None = None
-        self._printed = -1
+        self._printed, self._last = -1, 0.0
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -75,8 +77,9 @@ class ProgressDisplay:
             )
             return
         part = progress.complete * LINES // progress.total
-        if part != self._printed:
-            self._printed = part
+        now = time.monotonic()
+        if part != self._printed or now - self._last >= SILENCE:
+            self._printed, self._last = part, now
             message_console.print(
                 f"{progress.complete}/{progress.total} complete · {progress.details}",
             )

@@ -118,8 +118,8 @@ def apply(
     ways = [trial is not None, params is not None, bool(require or policy)]
     if sum(ways) != 1:
         raise InputError(
-            "it takes one configuration" + ("" if any(ways) else ", and none is named"),
-            "give --trial, or --params, or requirements (--require, --policy)",
+            f"{'several configurations are' if any(ways) else 'no configuration is'} named",
+            "give one of --trial, --params, or requirements (--require, --policy)",
         )
     source = click.get_current_context().get_parameter_source("prefer")
     if not ways[2] and source is not ParameterSource.DEFAULT:
@@ -256,15 +256,17 @@ def _print(evidence: Mapping[str, Any], folder: Path) -> None:
         validated_line,
     )
     from pareto.preparation.earlier import EVIDENCE, WEIGHTS
+    from pareto.results.averages import SIX_FIGURES
 
     asked, cost = evidence["asked"], evidence["cost"]["seconds"]
     table = plain_table(
         f"{asked['forgotten']} of {asked['training_samples']} samples to be forgotten"
     )
     table.add_column("")
-    add_figure_columns(table)
-    table.add_row("before", *figure_cells(evidence["figures"]["before"]))
-    table.add_row("after", *figure_cells({**evidence["figures"]["after"], "rte": cost}))
+    names = [name for name in SIX_FIGURES if name != "frm"]  # which would take retrained models
+    add_figure_columns(table, names)
+    table.add_row("before", *figure_cells(evidence["figures"]["before"], names))
+    table.add_row("after", *figure_cells({**evidence["figures"]["after"], "rte": cost}, names))
     result_console.print(table)
     origin = evidence["study"]
     if origin["validation"] is not None:

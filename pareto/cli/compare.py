@@ -13,7 +13,7 @@ from pareto.garbage import nothing_collected
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from pareto.experiments.comparison import Comparison, Row
+    from pareto.experiments.comparison import Comparison
 
 
 @click.command(
@@ -90,10 +90,12 @@ def compare(
         elif form == "csv":
             print_csv(comparison.table())
         else:
-            result_console.print(_table(comparison))
+            table, has_gaps = _table(comparison)
+            result_console.print(table)
             result_console.print(
-                "In brackets: difference to the retrained models. Their FRM is the ceiling, above"
-                " which nothing can be told from retraining.",
+                f"{'In brackets: difference to the retrained models. ' if has_gaps else ''}The FRM"
+                " of retrained models is the ceiling, above which nothing can be told from"
+                " retraining.",
             )
             for line in attack_lines(comparison.retrained.runs):
                 result_console.print(line)
@@ -101,42 +103,50 @@ def compare(
     end(results, labels)
 
 
-def _table(comparison: "Comparison") -> "Table":
-    """With the gaps to the retrained models, where they find room."""
+def _table(comparison: "Comparison") -> tuple["Table", bool]:
+    """With gaps to the retrained models, and with deviations and the FRM of means, where they find
+    room; and whether it has the gaps."""
     from pareto.cli._output import fits
 
-    table = _table_of(comparison, with_gaps=True)
-    return table if fits(table) else _table_of(comparison, with_gaps=False)
+    for gaps, deviations in ((True, True), (False, True), (False, False)):
+        table = _table_of(comparison, gaps, deviations)
+        if fits(table):
+            break
+    return table, gaps
 
 
-def _table_of(comparison: "Comparison", with_gaps: bool) -> "Table":
+def _table_of(comparison: "Comparison", gaps: bool, deviations: bool) -> "Table":
     from pareto.cli._output import mean_cell, plain_table
 
     repeats = comparison.retrained.repeats
-    table = plain_table(f"{comparison.name}: mean ± standard deviation of {repeats} repeat(s)")
+    shown = "mean ± standard deviation" if deviations else "mean"
+    table = plain_table(f"{comparison.name}: {shown} of {repeats} repeat(s)")
     table.add_column("method", no_wrap=True)
     for column in (
         *("TA %\n↑", "FA %\n", "RA %\n", "MIA %\n"),
-        *("FRM of\nmeans ↑", "mean FRM\n↑", "RTE s\n↓", "RTE /\nretrain"),
+        *(["FRM of\nmeans ↑"] if deviations else []),
+        *("mean FRM\n↑", "RTE s\n↓", "RTE /\nretrain"),
     ):
         table.add_column(column, justify="right", no_wrap=True)
     for row in comparison.lines:
         label = row.label if row.repeats == repeats else f"{row.label} ({row.repeats} of {repeats})"
-        percents = [_percent(row, name, with_gaps) for name in ("ta", "fa", "ra", "mia")]
+        sd = row.sd if deviations else {}
+        percents = [
+            mean_cell(row.mean, sd, name, ".2f")
+            + (f" ({row.gap[name]:+.2f})" if gaps and name in row.gap else "")
+            for name in ("ta", "fa", "ra", "mia")
+        ]
         table.add_row(
             label,
             *percents,
-            "" if row.frm_of_means is None else f"{row.frm_of_means:.3f}",
-            mean_cell(row.mean, row.sd, "frm", ".3f"),
-            mean_cell(row.mean, row.sd, "rte", ".3f"),
-            "" if row.rte_share is None else f"{row.rte_share:.3f}",
+            *([_known(row.frm_of_means)] if deviations else []),
+            mean_cell(row.mean, sd, "frm", ".3f"),
+            mean_cell(row.mean, sd, "rte", ".3f"),
+            _known(row.rte_share),
             end_section=row is comparison.original,
         )
     return table
 
 
-def _percent(row: "Row", name: str, with_gap: bool) -> str:
-    from pareto.cli._output import mean_cell
-
-    gap = f" ({row.gap[name]:+.2f})" if with_gap and name in row.gap else ""
-    return mean_cell(row.mean, row.sd, name, ".2f") + gap
+def _known(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"

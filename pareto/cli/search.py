@@ -122,7 +122,8 @@ def search(
     if len(result.complete()) < budget:
         raise KeyboardInterrupt
     wanted = [word for text in conditions for word in ("--require", text)]
-    if not wanted and any(trial.metrics["frm"] >= 0.6 for trial in result.complete()):
+    highest = max(trial.metrics["frm"] for trial in result.complete())
+    if not wanted and min(highest, result.reference["ceiling"]) >= 0.6:
         wanted = ["--require", "frm >= 0.6"]
     prefer = ("--prefer", "ta" if wanted else "knee")
     hint = study_command("pick", definition.name, storage, *wanted, *prefer)

@@ -21,6 +21,7 @@ import torch
 from pareto.engines._contract import INTERRUPTED, Announce, Make, Result, Source, T, Task, Work
 from pareto.errors import EngineError
 from pareto.trials.outcome import Failure
+from pareto.trials.stop_request import STOPS
 from unlearn.errors import InputError
 
 POLL_SECONDS = 0.2
@@ -77,7 +78,7 @@ def start_forking() -> None:
     imported what they need. It ends with this process."""
     if CONTEXT.get_start_method() == "forkserver":
         CONTEXT.set_forkserver_preload(SLOW_IMPORTS)
-        with _sigint_blocked():
+        with _stops_blocked():
             forkserver.ensure_running()
 
 
@@ -320,7 +321,7 @@ def _start() -> tuple[BaseProcess, Connection]:
     ours, theirs = multiprocessing.Pipe()
     process = CONTEXT.Process(target=_work, args=(theirs,), daemon=True)
     try:
-        with _sigint_blocked(), _only_real_scripts():
+        with _stops_blocked(), _only_real_scripts():
             process.start()
     finally:
         theirs.close()
@@ -344,16 +345,17 @@ def _only_real_scripts() -> Iterator[None]:
 
 
 @contextmanager
-def _sigint_blocked() -> Iterator[None]:
-    """Block Ctrl-C for processes that are started in the block: the terminal sends it to all, and
-    what it means is for the driver to say. A blocked signal stays blocked in children and theirs,
-    from their first moment on."""
-    resource_tracker.ensure_running()  # a helper of Python's, whose start unblocks the signal
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+def _stops_blocked() -> Iterator[None]:
+    """Block Ctrl-C, and what else asks a program to end, for processes that are started in the
+    block: a terminal, `timeout` or a batch system sends it to all, and what it means is for the
+    driver to say. A blocked signal stays blocked in children and theirs, from their first moment
+    on."""
+    resource_tracker.ensure_running()  # a helper of Python's, whose start unblocks signals
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _work(connection: Connection) -> None:

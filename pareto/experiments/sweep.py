@@ -134,14 +134,16 @@ def parse_levels(text: str) -> Levels:
             low, high, count = values.split(":")
             ends = _number(low), _number(high)
             if int(count) > MOST_LEVELS:
-                raise InputError(f"{text!r} gives {count} values", LEVELS_REMEDY)
+                raise InputError(
+                    f"{text!r} gives {count} values, more than {MOST_LEVELS}", LEVELS_REMEDY
+                )
             spaced = np.linspace(*ends, int(count)).round(12).tolist()
             whole = all(isinstance(end, int) for end in ends)
             parsed = [int(v) if whole and v == int(v) else v for v in spaced]
         else:
             parsed = [_number(word) for word in values.split(",")]
     except ValueError:
-        raise InputError(f"{text!r} gives no values", LEVELS_REMEDY) from None
+        raise InputError(f"{text!r} has a value that is no number", LEVELS_REMEDY) from None
     if not name or len(parsed) < 2:
         raise InputError(f"{text!r} gives fewer than two values", LEVELS_REMEDY)
     if len(set(parsed)) < len(parsed):

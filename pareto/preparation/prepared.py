@@ -20,7 +20,7 @@ from pareto.engines import Announce, SerialEngine, Workers
 from pareto.engines.devices import device_model, environment
 from pareto.preparation.material import Material
 from pareto.preparation.measurements import EPOCH_OF_RETRAINING, remembered
-from pareto.preparation.trainings import Training, trained
+from pareto.preparation.trainings import Training, diverged, trained
 from pareto.workspace.artifacts import Artifact, Workspace
 from studies import Definition
 from unlearn.checkpoint import on_cpu
@@ -42,8 +42,8 @@ TIMED_TRAININGS, TIMED_SECONDS = 7, 1.0
 """How often the beginning of a retraining is timed, and for how long at most; once, at least."""
 
 HARDLY = 0.1
-"""How much better than guessing a given θ_o has to be on its own training data: a share of what
-there is to be better by."""
+"""How much better than guessing θ_o has to be on its own training data: a share of what there is to
+be better by."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,8 @@ def original_weights(
 def original_figures(
     material: Material, problem: Problem, sets: EvaluationSets, announce: Announce
 ) -> Evaluation:
-    """Of θ_o, with a warning if it was given and does not seem to belong to the data.
+    """Of θ_o, with a warning if it is hardly better than guessing on its own training data: given,
+    it does not seem to belong to them, and made here, it has learnt too little to forget.
 
     Raises:
         InputError: θ_o has no finite answers.
@@ -156,23 +157,25 @@ def original_figures(
         figures = evaluate(problem.original, sets, attack)
     except FloatingPointError:
         if file is None:
-            raise _diverged("the original model") from None
+            raise diverged(Training(None)) from None
         raise InputError(
             f"the model of {file} gives answers that are not finite",
             "check the normalisation, and the weights",
         ) from None
-    if file is not None:
-        labels = torch.cat([sets.forget.labels, sets.retain.labels])
-        right = (figures.fa * len(sets.forget) + figures.ra * len(sets.retain)) / len(labels)
-        chance = 100.0 * float(labels.bincount().max()) / len(labels)
-        if right < chance + HARDLY * (100.0 - chance):
-            announce(
-                f"the model of {file} is right on {right:.1f} % of its training data, where"
-                f" guessing is on {chance:.1f} %: check the normalisation, the order of the"
-                " classes, and that these are the data"
-            )
-        else:
-            announce(f"the model of {file} is right on {figures.ta:.2f} % of the test data here")
+    labels = torch.cat([sets.forget.labels, sets.retain.labels])
+    right = (figures.fa * len(sets.forget) + figures.ra * len(sets.retain)) / len(labels)
+    chance = 100.0 * float(labels.bincount().max()) / len(labels)
+    model = "the original model" if file is None else f"the model of {file}"
+    if right < chance + HARDLY * (100.0 - chance):
+        remedy = "the normalisation, the order of the classes, and that these are the data"
+        if file is None:
+            remedy = "the recipe's epochs and learning_rate, and the model"
+        announce(
+            f"{model} is right on {right:.1f} % of its training data, where guessing is on"
+            f" {chance:.1f} %: check {remedy}"
+        )
+    elif file is not None:
+        announce(f"{model} is right on {figures.ta:.2f} % of the test data here")
     return figures
 
 
@@ -213,7 +216,7 @@ class _Builder:
             try:
                 runs.append(evaluate(model.eval(), sets, section.attack))
             except FloatingPointError:
-                raise _diverged(f"the retrained model {run + 1}") from None
+                raise diverged(Training(run)) from None
         cost = partial(_cost_of_retraining, problem)
         if price_anew:
             self.announce(EPOCH_OF_RETRAINING.is_made)
@@ -346,13 +349,6 @@ def epochs_until_steady(problem: Problem) -> int:
     if not replays(problem.device) or not usual:
         return 2
     return 1 + math.ceil((WARM_UP + 1) / usual)
-
-
-def _diverged(model: str) -> InputError:
-    return InputError(
-        f"{model} gives answers that are not finite after its training",
-        "change the definition's recipe, most likely to a lower learning_rate",
-    )
 
 
 _phase = TypeAdapter(Phase).validate_python

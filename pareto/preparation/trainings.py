@@ -42,6 +42,9 @@ class Training:
         """Of its artifact."""
         return "original" if self.run is None else f"retrained-{self.run}"
 
+    def __str__(self) -> str:
+        return "the original model" if self.run is None else f"the retrained model {self.run + 1}"
+
 
 Trained = Artifact | Exception
 
@@ -150,11 +153,19 @@ def _make_trainer(material: Material, device: torch.device) -> Callable[[Trainin
     return run
 
 
+def diverged(training: Training) -> InputError:
+    """What is wrong with a model whose answers are not finite."""
+    return InputError(
+        f"{training} gives answers that are not finite after its training",
+        "change the definition's recipe, most likely to a lower learning_rate",
+    )
+
+
 def _told(error: Exception, factory: ModelFactory) -> Exception:
     """What a driver is sent of an error: it may not know the classes of a user's code."""
     if isinstance(error, torch.OutOfMemoryError):
         return EngineError(f"training failed: {error}", REMEDY)
-    if factory.source_fingerprint() is None:
+    if isinstance(error, InputError) or factory.source_fingerprint() is None:
         return error
     return InputError(
         f"training {factory.name} failed: {in_one_line(error)}", "correct it, or use another model"
@@ -173,4 +184,7 @@ def _train(material: Material, training: Training, device: torch.device) -> Arti
         material.definition.training_recipe,
         derive_seed(material.seed, *path),
     )
-    return Artifact(on_cpu(model.state_dict()))
+    weights = on_cpu(model.state_dict())
+    if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
+        raise diverged(training)  # before others are trained in vain
+    return Artifact(weights)

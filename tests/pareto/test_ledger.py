@@ -107,7 +107,7 @@ def test_a_study_for_which_nothing_was_prepared_may_become_another(memory: BaseS
 
 def test_a_fingerprint_that_differs_alone_is_told(memory: BaseStorage) -> None:
     run(open_ledger(memory, None, **{"data.sha256": "aaa"}), 1)
-    with pytest.raises(StudyMismatch, match=r"data\.sha256 is aaa there and bbb here"):
+    with pytest.raises(StudyMismatch, match=r"another one: data\.sha256 differs"):
         open_ledger(memory, None, **{"data.sha256": "bbb"})
 
 

@@ -231,6 +231,10 @@ def archive(file: Path) -> None:
         ("open.csv", text('index,name\n3,"cat\n5,dog\n'), "open.csv is not valid CSV"),
         ("quote.csv", text('index,name\n3,"cat\n5,dog\n6,"emu"\n'), "quote.csv is not valid CSV"),
         ("none.txt", text("# nobody\n"), "none.txt names no sample"),
+        *[
+            ("none.csv", text(t), "none.csv names no sample")
+            for t in ("", "\n \n", '""\n', "index\n")
+        ],
         ("all.txt", text(" ".join(map(str, range(20)))), "no sample is left to retain"),
         ("none.npy", saved(np.array([], np.int64)), "none.npy names no sample"),
         ("range.npy", saved([3, 20]), "index 20, outside 0..19"),

@@ -19,7 +19,10 @@ def words(
     circumstances["changed"] = False
     request = {"earlier": Earlier(), "forgotten": 3, "selected": 3}
     before = {**BEFORE, "attack_accuracy": attack_accuracy, "attack_samples": attack_samples}
-    told = plain_words(before, AFTER, **{**circumstances, **request, **changes})
+    before |= changes.pop("before", {})
+    told = plain_words(
+        before, AFTER | changes.pop("after", {}), **{**circumstances, **request, **changes}
+    )
     return "\n".join(told["shows"]), "\n".join(told["does_not_show"])
 
 
@@ -62,6 +65,13 @@ def test_what_is_not_shown_depends_on_what_was_done(
     _, does_not = words(**changes)
     assert there in does_not
     assert not_there not in does_not
+
+
+def test_a_test_accuracy_of_some_classes_is_no_other() -> None:
+    before, after = {"ta_all_classes": 60.5}, {"ta_all_classes": 40.25}
+    assert "on test data 81.25 % and 80.12 %." in words()[0]
+    told = words(before=before, after=after)[0]
+    assert "80.12 % of the classes that are retained, 60.50 % and 40.25 % of all." in told
 
 
 def test_an_attack_that_guesses_is_told_of() -> None:

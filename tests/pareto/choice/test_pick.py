@@ -150,6 +150,12 @@ def test_the_reason_names_the_trial(prefer: str) -> None:
     assert f"Trial {chosen.trial.number} " in chosen.why
 
 
+def test_the_only_one_is_called_so() -> None:
+    assert (
+        pick(FRONT, "ta >= 85").why == "Trial 3 is the only one that satisfies every requirement."
+    )
+
+
 def test_every_requirement_is_judged_in_the_order_given() -> None:
     chosen = pick(FRONT, "rte <= 0.1 * retrain_rte", "ta >= 75")
     judged = [(j.requirement.text, j.left, j.right, j.slack) for j in chosen.judgements]
@@ -158,7 +164,7 @@ def test_every_requirement_is_judged_in_the_order_given() -> None:
 
 def test_what_is_just_missed_is_said_to_be_missing() -> None:
     missed = refusal(FRONT[:2], "ta > 90").binding.best
-    assert judgement_line(missed) == "ta > 90: 90 > 90, 0 missing"
+    assert judgement_line(missed) == "ta > 90: 90 not > 90, 0 missing"
 
 
 def test_what_has_no_value_is_null_in_json() -> None:

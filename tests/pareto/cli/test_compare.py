@@ -14,6 +14,7 @@ from PIL import Image
 
 import studies
 from pareto import storages
+from pareto.cli import _output
 from pareto.experiments.arms import arm_of_method
 from pareto.experiments.experiment import Results
 from tests.pareto.cells import once, times_complete
@@ -35,6 +36,23 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Home:
     arms = [arm_of_method(name, tiny()) for name in TWO[1::2]]
     home.experiment("comparison", arms, 2)
     return home
+
+
+@pytest.mark.parametrize(("width", "gaps", "deviations"), [(200, 1, 1), (150, 0, 1), (80, 0, 0)])
+def test_on_a_narrow_terminal_the_table_shows_less_and_cuts_nothing(
+    made: Home,
+    invoke: Invoke,
+    monkeypatch: pytest.MonkeyPatch,
+    width: int,
+    gaps: int,
+    deviations: int,
+) -> None:
+    monkeypatch.setattr(_output, "result_console", _output._ResultConsole(width=width))
+    told = invoke(made.folder, *WORDS, *TWO).out
+    assert "…" not in told
+    assert max(map(len, told.splitlines())) <= width
+    assert ("In brackets" in told) == ("(+" in told) == bool(gaps)
+    assert ("±" in told) == bool(deviations)
 
 
 @pytest.fixture

@@ -174,10 +174,14 @@ def test_a_search_killed_while_it_prepares_starts_again(empty_home: Home, start:
     assert empty_home.states() == ["COMPLETE"]
 
 
-def test_an_interrupt_lets_running_trials_end(slow_home: Home, start: Start) -> None:
-    program = start(slow_home.folder, *RESUME, "100", "--workers", "1")
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_an_interrupt_lets_running_trials_end(slow_home: Home, start: Start, workers: str) -> None:
+    program = start(slow_home.folder, *RESUME, "100", "--workers", workers)
     program.wait_until(lambda: slow_home.complete() >= 1)
-    program.signal(signal.SIGINT)
+    if workers == "1":
+        program.signal(signal.SIGINT)
+    else:  # as `timeout` and batch systems do, to all of its processes
+        os.killpg(program.process.pid, signal.SIGTERM)
     ending = program.end()
     assert ending.code == 130
     assert "Traceback" not in ending.err

@@ -34,6 +34,35 @@ def test_a_study_is_shown_as_json_on_standard_output_alone(finished: Home) -> No
     assert shown["front"] == [trial.number for trial in finished.study().front()]
 
 
+@pytest.mark.parametrize(
+    ("accuracy", "samples", "ceiling", "told"),
+    [
+        (60.0, 50, 0.9, ["Under 62.2 %, MIA and FRM with it say little."]),
+        (63.0, 50, 0.9, []),
+        (54.0, None, 0.9, ["Under 55.0 %, MIA and FRM with it say little."]),
+        (63.0, 50, 0.4, ["The retrained models hardly agree with each other"]),
+    ],
+)
+def test_figures_that_say_little_are_told_of(
+    finished: Home,
+    tmp_path: Path,
+    invoke: Invoke,
+    accuracy: float,
+    samples: int | None,
+    ceiling: float,
+    told: list[str],
+) -> None:
+    home = finished.copy(tmp_path / "home")
+    ledger = Ledger(connect(home.url, writable=True), NAME)
+    reference = ledger.note("reference")
+    known = {} if samples is None else {"attack_samples": samples}
+    runs = [{"ta": 80.0, "fa": 70.0, "ra": 90.0, "mia": 30.0, "attack_accuracy": accuracy, **known}]
+    ledger.set_note("reference", {**reference, "runs": runs, "ceiling": ceiling})
+    shown = invoke(home.folder, "show").out
+    assert shown.count("little") == len(told)
+    assert all(line in shown for line in told)
+
+
 def test_the_front_is_shown_as_csv(finished: Home, invoke: Invoke) -> None:
     ending = invoke(finished.folder, "show", "--format", "csv")
     rows = list(csv.DictReader(ending.out.splitlines()))

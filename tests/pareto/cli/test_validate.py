@@ -72,7 +72,7 @@ def test_a_validation_is_held_against_requirements(copy: Home, invoke: Invoke) -
     assert (ending.code, judged["requirement"]) == (0, met)
     assert (judged["left"], judged["right"]) == pytest.approx((gaps, 200))
     ending = invoke(copy.folder, *words, "--require", unmet)
-    told = f"{unmet}: {mean['frm']:.4g} >= {result['ceiling'] + 1:.4g}, "
+    told = f"{unmet}: {mean['frm']:.4g} not >= {result['ceiling'] + 1:.4g}, "
     assert ending.code == 3
     assert told in ending.out
     assert "missing (mean of the fresh repeats)" in ending.out

@@ -126,8 +126,8 @@ def run_in_pool(devices: Sequence[torch.device], source: "ListedTrials", make: M
 
 
 def run_while_interrupted(folder: str) -> None:
-    """Run three trials while the workers are sent what a terminal sends for Ctrl-C, from their
-    first moment on."""
+    """Run three trials while the workers are sent what a terminal sends for Ctrl-C, and what other
+    programs send to all processes of one that they end, from their first moment on."""
     ended = threading.Event()
 
     def interrupt_the_workers() -> None:
@@ -135,7 +135,8 @@ def run_while_interrupted(folder: str) -> None:
             for worker in multiprocessing.active_children():
                 if worker.pid is not None:
                     with suppress(ProcessLookupError):  # it has left by now
-                        os.kill(worker.pid, signal.SIGINT)
+                        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                            os.kill(worker.pid, number)
 
     source = ListedTrials.of(*[f"meet in {folder}"] * 2, "run")
     thread = threading.Thread(target=interrupt_the_workers)

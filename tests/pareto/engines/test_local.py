@@ -112,7 +112,7 @@ def test_workers_run_trials_at_the_same_time(tmp_path: Path) -> None:
     assert all(isinstance(source.result(number), Outcome) for number in (0, 1))
 
 
-def test_workers_ignore_the_interrupt_that_a_terminal_sends_to_all(tmp_path: Path) -> None:
+def test_workers_ignore_what_is_sent_to_all_processes_to_end_them(tmp_path: Path) -> None:
     # In a new interpreter: the very first process that one spawns is a case of its own.
     code = f"from {fakes.__name__} import *; run_while_interrupted({str(tmp_path)!r})"
     root = Path(__file__).parents[3]

@@ -73,5 +73,5 @@ def test_drivers_share_a_workspace_at_a_url(tiny_study: Tiny, tmp_path: Path) ->
             ground = groundwork.lay(ledger, ENGINE, tiny_study.material, url, said[-1].append)
             fingerprints.add(ground.prepared.fingerprint)
     assert "training the original model" in said[0]
-    assert said[1] == []
+    assert [line for line in said[1] if "guessing" not in line] == []
     assert fingerprints == {tiny_study.prepared.fingerprint}

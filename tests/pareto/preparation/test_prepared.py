@@ -36,13 +36,16 @@ from unlearn.training import Recipe, predict, train_from_scratch, work_of_traini
 
 CPU = torch.device("cpu")
 ENGINE = SerialEngine(CPU)
+KNOWS_LITTLE = "the original model is right on"
 
 
 def prepare_in(workspace: Path, material: Material) -> tuple[Prepared, list[str]]:
-    """Prepare in a folder; returns also what was announced."""
+    """Prepare in a folder; returns also what was announced, but for that an original model which is
+    trained for three epochs knows little."""
     said: list[str] = []
     opened = open_workspace(material, str(workspace), said.append)
-    return prepare(material, material.search, opened, ENGINE, said.append), said
+    prepared = prepare(material, material.search, opened, ENGINE, said.append)
+    return prepared, [line for line in said if not line.startswith(KNOWS_LITTLE)]
 
 
 def same_states(first: dict[str, Any], second: dict[str, Any]) -> bool:
@@ -453,6 +456,17 @@ def test_an_original_that_hardly_knows_its_training_data_is_told_before_more_is_
     assert sum("guessing" in line for line in said) == warned
     told = f"theirs.pt is right on {prepared.original_figures.ta:.2f} % of the test data"
     assert (told in said[0]) is not warned
+
+
+@pytest.mark.parametrize(("learning_rate", "warned"), [(1e-9, True), (0.2, False)])
+def test_an_original_that_has_learnt_nothing_is_told(
+    tmp_path: Path, learning_rate: float, warned: bool
+) -> None:
+    recipe = {"learning_rate": learning_rate, "epochs": 12, "batch_size": 16}
+    material, said = Material.load(tiny(recipe=recipe)), list[str]()
+    workspace = open_workspace(material, str(tmp_path), said.append)
+    prepare(material, material.search, workspace, ENGINE, said.append)
+    assert sum(line.startswith(KNOWS_LITTLE) for line in said) == warned
 
 
 def test_an_original_whose_answers_are_not_finite_is_refused(

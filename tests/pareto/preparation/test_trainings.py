@@ -118,6 +118,13 @@ def test_what_cannot_be_trained_is_given_up_with_the_reason(
         trained(tiny_study.material, ALL, workspace, Reporting(*results), print)
 
 
+def test_nothing_more_is_trained_when_one_diverges(workspace: Workspace) -> None:
+    material, said = Material.load(tiny(recipe={"learning_rate": 1e30})), list[str]()
+    with pytest.raises(InputError, match="the original model gives answers that are not finite"):
+        trained(material, ALL, workspace, SerialEngine(CPU), said.append)
+    assert said == ["training the original model"]
+
+
 def test_a_model_that_finds_no_memory_is_no_mistake_of_its_code(
     workspace: Workspace, tmp_path: Path
 ) -> None:
