@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import Linear
 
+from objectives import runtime
 from objectives.runtime import (
     ROUNDS,
     UnitTime,
@@ -147,12 +148,22 @@ class Probe:
 
 
 def test_calibration_takes_the_median_of_the_rounds_after_a_warm_up() -> None:
-    # 0.5 s per step and 0.01 s per sample, after a slow warm-up and but for one slow moment each.
+    # 0.5 s per step and 0.01 s per sample, after a slow warm-up and but for odd moments.
     few, many = Work(2, 100), Work(10, 100)
     log: list[Work] = []
-    units = calibrate([Probe(few, [60, 9, 2, 2, 2], log), Probe(many, [6, 6, 99, 6], log)])
+    units = calibrate([Probe(few, [60, 9, 2, 2, 1], log), Probe(many, [6, 5, 99, 6], log)])
     assert units["train"].step == pytest.approx(0.5)
     assert units["train"].sample == pytest.approx(0.01)
+
+
+def test_a_calibration_that_takes_too_long_is_content_with_one_round(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(runtime, "SECONDS", 0.0)
+    few, many = Work(2, 100), Work(10, 100)
+    log: list[Work] = []
+    calibrate([Probe(few, [9.0, 2.0], log), Probe(many, [6.0], log)])
+    assert log == [few, few, many]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Leases: whose driver lives, and whose is gone."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -75,17 +76,20 @@ def test_a_driver_whose_process_is_gone_is_lost_at_once(watch: LeaseWatch) -> No
 
 
 def test_a_zombie_drives_nothing(watch: LeaseWatch) -> None:
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    started = psutil.Process(process.pid).create_time()
+    code = "from pareto.leases import Driver; print(Driver.this_process().started)"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    started = float(process.stdout.read())
     while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
         time.sleep(0.01)
     driver = replace(Driver.this_process(), pid=process.pid, started=started)
     assert watch.is_lost(0, driver.lease()) is True
-    process.wait()
+    process.communicate()
 
 
 def test_a_process_number_used_again_is_not_the_driver(watch: LeaseWatch) -> None:
-    before = replace(Driver.this_process(), started=psutil.Process().create_time() - 3600)
+    driver = Driver.this_process()
+    before = replace(driver, started=driver.started - os.sysconf("SC_CLK_TCK"))
     assert watch.is_lost(0, before.lease()) is True
 
 
@@ -133,6 +137,17 @@ def test_the_time_starts_anew_with_every_beat(
     second = driver.lease()
     watch.is_lost(0, second)
     assert watch.is_lost(0, second) is None
+
+
+def test_the_time_in_which_nobody_looked_does_not_count(
+    watch: LeaseWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease, clock = elsewhere().lease(), itertools.count(step=3600)
+    monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)))
+    looks = [watch.is_lost(0, lease) for _ in range(4)]
+    monkeypatch.undo()
+    assert leases.LEASE_SECONDS == 2 * leases.LOOK_SECONDS
+    assert looks == [None, None, True, True]
 
 
 @pytest.mark.usefixtures("short")

@@ -187,6 +187,21 @@ def test_a_put_back_trial_is_given_time_to_be_signed_again(
     assert ledger.take_over_lost() == (0, {0})
 
 
+def test_a_trial_that_is_put_back_is_nobodys(memory: BaseStorage, ledger: Ledger) -> None:
+    ticket = ask(ledger)
+    ledger.put_back(ticket)
+    assert frozen(memory, ticket.number).user_attrs["lease"] is None
+
+
+@pytest.mark.usefixtures("run_out")
+def test_what_kills_every_driver_is_not_tried_for_ever(memory: BaseStorage) -> None:
+    tried = []
+    for number in range(MAX_ATTEMPTS + 1):
+        tried.append(ask(move(open_ledger(memory), f"machine {number}")).params)
+        look_twice(open_ledger(memory))
+    assert tried == [STARTING_POINTS[0]] * MAX_ATTEMPTS + [STARTING_POINTS[1]]
+
+
 @pytest.mark.usefixtures("run_out")
 def test_a_trial_taken_over_is_not_put_back(memory: BaseStorage) -> None:
     slow = move(open_ledger(memory), "elsewhere")
@@ -288,4 +303,5 @@ def test_a_driver_that_dies_while_asking_loses_no_starting_point(
 ) -> None:
     memory.create_new_trial(memory.get_study_id_from_name("cheap"))
     look_twice(ledger)
+    assert states(memory) == ["FAIL"]
     assert ask(ledger).params == STARTING_POINTS[0]

@@ -509,7 +509,8 @@ def test_another_method_has_its_own_space_on_the_same_problem(name: str) -> None
 
 def test_of_what_is_fixed_the_pruning_rate_alone_stays_with_another_method() -> None:
     assert FULL.with_method("ft").method == {"name": "ft", "pruning_rate": 0.3}
-    assert definition(method=conmu(gamma=2.0)).with_method("ft").method == {"name": "ft"}
+    others = conmu(gamma=2.0, epochs=7)  # of which "ft" has epochs
+    assert definition(method=others).with_method("ft").method == {"name": "ft"}
 
 
 def test_the_method_that_a_definition_has_already_leaves_it_as_it_is() -> None:

@@ -45,6 +45,10 @@ def test_a_stopwatch_need_not_show_the_same_time_again(tiny_study: Tiny, tmp_pat
     assert not replace(timed, replayed={**timed.replayed, "frm": -1.0}).reproduced
 
 
+def test_a_calibrated_cost_has_to_be_the_same_again(validation: Validation) -> None:
+    assert not replace(validation, replayed={**validation.replayed, "rte": -1.0}).reproduced
+
+
 def test_repeats_differ_from_each_other(validation: Validation) -> None:
     assert len(validation.repeats) == REPEATS
     assert len({tuple(run[name] for name in ("ta", "fa", "ra")) for run in validation.repeats}) > 1
@@ -98,6 +102,10 @@ def test_of_two_validations_that_of_more_repeats_is_kept(finished: Home, tmp_pat
         assert validation is not None
         assert len(validation["repeats"]) == kept
     assert said[-1] == "the study keeps the validation of 2 repeats that it has"
+    ledger = Ledger(connect(home.url, writable=True), NAME)
+    ledger.set_note("validation-0", {**ledger.note("validation-0"), "ceiling": -1.0})
+    validate(home.study(), 0, repeats=2, **options)  # type: ignore[arg-type]
+    assert home.study().validation(0)["ceiling"] != -1.0  # type: ignore[index]
 
 
 def test_the_result_is_kept_in_the_study(finished: Home, tmp_path: Path) -> None:

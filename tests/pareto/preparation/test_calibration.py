@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from objectives.runtime import UnitTime
-from pareto.preparation.calibration import RETRAINING, calibrate, unit_times
+from pareto.preparation.calibration import RETRAINING, calibrate, depends_on, unit_times
 from pareto.sampling.space import at_fraction
 from pareto.trials.outcome import Outcome, Ticket
 from pareto.trials.runner import TrialRunner
@@ -43,6 +43,15 @@ def test_a_calibration_measures_what_trials_share_itself(tiny_study: Tiny) -> No
     units = calibrate(replace(tiny_study.prepared, precomputed=slow), CPU)
     assert 0 < units["score"].price(precomputed.scoring.work) < 1e3
     assert 0 < units["train"].price(precomputed.proxy_training[-1].work) < 1e3
+
+
+def test_prices_of_another_space_are_others(tiny_study: Tiny) -> None:
+    prepared = tiny_study.prepared
+    smaller = replace(tiny_study.material, definition=tiny(space={"delta": {"low": 0, "high": 1}}))
+    ours, theirs = (
+        depends_on(each, CPU) for each in (prepared, replace(prepared, material=smaller))
+    )
+    assert {key for key in ours if ours[key] != theirs[key]} == {"space.delta"}
 
 
 def test_where_no_trial_trains_a_proxy_that_has_no_price(tiny_study: Tiny) -> None:

@@ -55,6 +55,20 @@ def test_every_sampler_stays_in_the_space(name: SamplerName) -> None:
         study.tell(trial, figures)
 
 
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_quasi_random_points_are_those_of_one_sequence() -> None:
+    ledger = open_ledger(InMemoryStorage(), StudySampler("qmc", SEED, starting_points=[]))
+    run(ledger, 9)
+    own = optuna.samplers.QMCSampler(scramble=True, seed=SEED, warn_independent_sampling=False)
+    plain = optuna.create_study(directions=list(DIRECTIONS), sampler=own)
+    for _ in range(9):
+        trial = plain.ask(SPACE)
+        outcome = score(trial.params)
+        plain.tell(trial, outcome.values)
+    # The first one's parameters are drawn one by one, when the sequence has no dimensions yet.
+    assert params(ledger)[1:] == [trial.params for trial in plain.trials[1:]]
+
+
 @pytest.mark.parametrize("name", SAMPLER_NAMES)
 def test_every_sampler_varies_what_it_proposes(name: SamplerName) -> None:
     ledger = open_ledger(InMemoryStorage(), sampler(name))

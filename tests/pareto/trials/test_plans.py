@@ -198,6 +198,13 @@ def test_a_cell_that_was_given_up_here_counts_once_it_is_complete_elsewhere(
     assert plan.carried_out
 
 
+def test_a_cell_that_was_run_twice_stays_complete_while_it_runs_again(memory: BaseStorage) -> None:
+    plan, ledger = new_plan(memory, CELLS[:1])
+    ledger.complete(take(plan), OUTCOME)
+    open_ledger(memory).start(CELLS[0], SEED)
+    assert plan.carried_out
+
+
 def test_a_lost_cell_is_begun_again_but_not_for_ever(memory: BaseStorage) -> None:
     plan, ledger = new_plan(memory, CELLS[:1])
     for _ in range(MAX_ATTEMPTS):

@@ -56,7 +56,10 @@ def precomputed(problem: Problem) -> Precomputed:
     )
 
 
-def test_one_step_follows_the_equations_of_the_paper(problem: Problem) -> None:
+@pytest.mark.parametrize(("temperature", "clip_norm"), [(1.0, None), (2.5, None), (1.0, 0.3)])
+def test_one_step_follows_the_equations_of_the_paper(
+    problem: Problem, temperature: float, clip_norm: float | None
+) -> None:
     # D_new fits into one batch, so that its order is no matter; without noise nothing is drawn.
     config = ConMUConfig(
         forget_z1=0.8,
@@ -66,6 +69,8 @@ def test_one_step_follows_the_equations_of_the_paper(problem: Problem) -> None:
         alpha=0,
         delta=2,
         gamma=0.7,
+        temperature=temperature,
+        clip_norm=clip_norm,
         pruning_rate=0.3,
         epochs=1,
         learning_rate=0.1,
@@ -97,16 +102,24 @@ def test_one_step_follows_the_equations_of_the_paper(problem: Problem) -> None:
     labels = torch.cat([labels for _, labels in chosen])
     # Eq. 6.
     proxy = train_proxy(problem, 2, derive_seed(SEED, "proxy"), Stopwatch(problem.device))
-    taught = proxy(images).detach().softmax(dim=1)
-    # Eq. 8, written out, and one step of SGD without momentum yet.
-    log_student = model.train()(images).log_softmax(dim=1)
-    cross_entropy = -log_student.gather(1, labels[:, None]).mean()
-    divergence = (taught * (taught.log() - log_student)).sum(dim=1).mean()
-    (cross_entropy + 0.7 * divergence).backward()
-    expected: list[Tensor] = []
+    taught = (proxy(images).detach() / temperature).softmax(dim=1)
+    # Eq. 8, written out with a temperature T and T², and one step of SGD without momentum yet.
+    logits = model.train()(images)
+    cross_entropy = -logits.log_softmax(dim=1).gather(1, labels[:, None]).mean()
+    softened = (logits / temperature).log_softmax(dim=1)
+    divergence = (taught * (taught.log() - softened)).sum(dim=1).mean()
+    (cross_entropy + 0.7 * temperature**2 * divergence).backward()
+    gradients = []
     for parameter, mask in zip(model.parameters(), masks, strict=True):
         assert parameter.grad is not None
-        step = 0.1 * mask * (parameter.grad + 0.01 * parameter.detach())
+        gradients.append(mask * parameter.grad)
+    # Of what is pruned nothing counts in the norm, which the clipping makes smaller.
+    norm = float(torch.cat([gradient.flatten() for gradient in gradients]).norm())
+    assert norm > 0.3
+    shrink = 1.0 if clip_norm is None else clip_norm / norm
+    expected: list[Tensor] = []
+    for parameter, mask, gradient in zip(model.parameters(), masks, gradients, strict=True):
+        step = 0.1 * (shrink * gradient + 0.01 * mask * parameter.detach())
         expected.append(parameter.detach() - step)
 
     assert outcome.sizes == {"forget": len(chosen[0][1]), "retain": len(chosen[1][1])}
