@@ -5,9 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from pareto.choice.validation import Validation, validate
+from pareto.engines import SerialEngine
 from pareto.ledger import Ledger, StudyMismatch
+from pareto.preparation.prepared import open_workspace, prepare
 from pareto.storages import connect
 from pareto.study import open_study
 from tests.pareto.conftest import Tiny
@@ -85,6 +88,17 @@ def test_repeats_are_judged_against_the_retrained_models_on_the_same_half(
         name: mean[name] for name in ("fa", "ra")
     }
     assert validation.retrained["ta"] != mean["ta"]
+
+
+def test_the_attack_is_fitted_on_members_that_the_search_has_not_used(
+    home: Home, validation: Validation, tiny_study: Tiny
+) -> None:
+    for fresh in (True, False):
+        material = replace(tiny_study.material, fresh_members=fresh)
+        workspace = open_workspace(material, str(home.workspace), print)
+        engine = SerialEngine(torch.device("cpu"))
+        prepared = prepare(material, material.report, workspace, engine, print, share_work=False)
+        assert (prepared.reference.mean.mia == validation.retrained["mia"]) is fresh
 
 
 def test_the_same_validation_again_has_the_same_figures(home: Home, validation: Validation) -> None:
