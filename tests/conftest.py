@@ -10,7 +10,6 @@ from typing import Any
 
 import hypothesis
 import pytest
-import torch
 from xdist.scheduler import LoadScopeScheduling
 
 # Storages wait for the disk whenever they write: their folders lie in memory, if it has room.
@@ -35,6 +34,8 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     """Small tensors are computed faster by one thread, and always in the same order."""
+    import torch  # here: the process that hands out the tests can do without
+
     torch.set_num_threads(1)
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
 
-SECONDS = 60
+SECONDS = 180
 """After which a process that does not answer is given up."""
 
 CONTEXT = multiprocessing.get_context("forkserver")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 PROGRAM = Path(sys.executable).parent / "pareto-search"
-SECONDS = 60
+SECONDS = 180
 """After which a run is given up."""
 
 

@@ -130,13 +130,13 @@ def test_the_beat_of_another_clock_is_never_compared_with_ours(watch: LeaseWatch
 def test_the_time_starts_anew_with_every_beat(
     watch: LeaseWatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leases, "LEASE_SECONDS", 0.5)
-    driver = elsewhere()
-    watch.is_lost(0, driver.lease())
-    time.sleep(0.5)
-    second = driver.lease()
-    watch.is_lost(0, second)
-    assert watch.is_lost(0, second) is None
+    first, second = elsewhere().lease(), {**elsewhere().lease(), "beat": 0.0}
+    clock = itertools.count(step=10)
+    monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)))
+    looks = [watch.is_lost(0, lease) for lease in [first] * 3 + [second] * 4]
+    monkeypatch.undo()
+    assert leases.LEASE_SECONDS == 30
+    assert looks == [None, None, None, False, None, None, True]
 
 
 def test_the_time_in_which_nobody_looked_does_not_count(

@@ -273,7 +273,7 @@ def test_a_script_that_searches_whenever_it_is_imported_is_told_so(empty_home: H
         cwd=empty_home.folder,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
     )
     assert ended.returncode == 1
     *_, problem, remedy = ended.stderr.splitlines()

@@ -260,7 +260,9 @@ def test_a_search_that_can_draw_no_pictures_has_done_its_work(
     home = finished.copy(tmp_path / "home")
     (home.folder / NAME / "front.png").mkdir(parents=True)
     # It finds that there is nothing more to search.
-    ended = shell(f"{shlex.quote(str(PROGRAM))} --study {NAME} --budget 3 --format json", home)
+    ended = shell(
+        f"{shlex.quote(str(PROGRAM))} --study {NAME} --budget 3 --workers 1 --format json", home
+    )
     assert ended.returncode == 0
     assert len(json.loads(ended.stdout)["trials"]) == TRIALS
     assert "no pictures and tables: cannot write into tiny" in ended.stderr

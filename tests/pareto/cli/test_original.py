@@ -172,7 +172,7 @@ def test_a_study_goes_on_by_its_name_while_the_weights_are_what_they_were(
         torch.save(state | {"3.bias": state["3.bias"] + 0.1}, file)
         ending = invoke(user.home, *resume, "4")
         ending.assert_is_users_mistake()
-        assert "original.sha256 is" in ending.err
+        assert "original.sha256 differs" in ending.err
         assert "put back the files that it was begun with" in ending.err
         file.unlink()
         ending = invoke(user.home, *resume, "4")

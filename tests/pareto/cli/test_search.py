@@ -185,7 +185,7 @@ def test_an_interrupt_lets_running_trials_end(slow_home: Home, start: Start, wor
     ending = program.end()
     assert ending.code == 130
     assert "Traceback" not in ending.err
-    assert set(slow_home.states()) == {"COMPLETE"}
+    assert set(slow_home.states()) <= {"COMPLETE", "WAITING"}  # what nobody had begun is put back
     assert len(slow_home.states()) < 100
 
 

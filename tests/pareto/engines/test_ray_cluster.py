@@ -17,7 +17,7 @@ import pytest
 
 from pareto.engines import _ray_cluster
 
-SECONDS = 60
+SECONDS = 180
 """After which something that does not happen is given up."""
 
 # Processes that join one another need the same token.

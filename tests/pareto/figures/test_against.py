@@ -17,7 +17,7 @@ OTHER: list[Values] = [(95, 0.6, 30), (85, 0.5, 10)]
 
 
 def draw(folder: Path, ones: list[Values], others: list[Values], seconds: float) -> Path:
-    url, file = f"sqlite:///{folder}/studies.db", folder / "against.png"
+    url, file = f"journal:///{folder}/studies.journal", folder / "against.png"
     one = record(url, "one", ones, "conmu", notes={"reference": reference(60)})
     other = record(url, "other", others, notes={"reference": reference(seconds)})
     draw_against(one, other, file)
@@ -53,7 +53,9 @@ def test_a_single_trial_or_equal_ones_are_drawn_too(values: list[Values], tmp_pa
 
 @pytest.mark.filterwarnings("error")
 def test_studies_that_were_not_prepared_are_drawn_too(tmp_path: Path) -> None:
-    one, other = (record(f"sqlite:///{tmp_path}/x.db", name, ONE) for name in ("one", "other"))
+    one, other = (
+        record(f"journal:///{tmp_path}/x.journal", name, ONE) for name in ("one", "other")
+    )
     draw_against(one, other, tmp_path / "against.png")
     assert shows(pixels(tmp_path / "against.png"), VERMILION)
 

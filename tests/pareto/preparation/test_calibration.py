@@ -31,6 +31,14 @@ def test_a_calibration_finds_no_negative_and_some_positive_prices(tiny_study: Ti
     assert all(unit.step + unit.sample > 0 for unit in units)
 
 
+@pytest.fixture
+def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that ticks whenever it is looked at measures the same every time."""
+    clock = itertools.count()
+    monkeypatch.setattr(Stopwatch, "now", lambda _stopwatch: float(next(clock)))
+
+
+@pytest.mark.usefixtures("ticking")
 def test_a_calibration_measures_what_trials_share_itself(tiny_study: Tiny) -> None:
     # As if a machine that takes a million seconds had prepared the study.
     precomputed = tiny_study.prepared.precomputed
@@ -41,8 +49,9 @@ def test_a_calibration_measures_what_trials_share_itself(tiny_study: Tiny) -> No
         proxy_training=[replace(cost, seconds=1e6) for cost in precomputed.proxy_training],
     )
     units = calibrate(replace(tiny_study.prepared, precomputed=slow), CPU)
-    assert 0 < units["score"].price(precomputed.scoring.work) < 1e3
-    assert 0 < units["train"].price(precomputed.proxy_training[-1].work) < 1e3
+    assert units == calibrate(tiny_study.prepared, CPU)
+    assert units["score"].price(precomputed.scoring.work) > 0
+    assert units["train"].price(precomputed.proxy_training[-1].work) > 0
 
 
 def test_prices_of_another_space_are_others(tiny_study: Tiny) -> None:
@@ -61,15 +70,12 @@ def test_where_no_trial_trains_a_proxy_that_has_no_price(tiny_study: Tiny) -> No
     assert train.step > train.sample == 0
 
 
-def test_prices_are_told_in_terms_of_a_retraining(
-    tiny_study: Tiny, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # A clock that ticks whenever it is looked at measures the same every time.
-    clock = itertools.count()
-    monkeypatch.setattr(Stopwatch, "now", lambda _stopwatch: float(next(clock)))
+@pytest.mark.usefixtures("ticking")
+def test_prices_are_told_in_terms_of_a_retraining(tiny_study: Tiny) -> None:
     prepared = tiny_study.prepared
     measured = unit_times(prepared, CPU)
     epoch, epochs = measured.pop(RETRAINING).step, tiny().recipe.epochs
+    assert epoch == 1.0  # ticks, of which the clock makes one per epoch
     for price in (epoch * epochs, 3 * epoch * epochs):
         reference = replace(prepared.reference, seconds=price)
         units = calibrate(replace(prepared, reference=reference), CPU)

@@ -18,7 +18,7 @@ OTHER: list[Values | None] = [(80, 0.7, 30), (75, 0.6, 50), (89.5, 0.4, 40), (88
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/studies.db"
+    return f"journal:///{tmp_path}/studies.journal"
 
 
 def pair(url: str, seconds: float = 100.0, **changes: Any) -> tuple[Study, Study]:
