@@ -17,11 +17,10 @@ def load_digits() -> Dataset:
 
     scikit-learn gives no split, so ours is drawn once, stratified, and is the same for everyone.
     """
-    # The file itself: to import sklearn.datasets takes longer than a short search.
+    # The file itself: importing sklearn.datasets takes longer than all else that a start does.
     file = distribution("scikit-learn").locate_file("sklearn/datasets/data/digits.csv.gz")
-    table = torch.from_numpy(
-        np.loadtxt(str(file), delimiter=",")
-    )  # 64 pixels of 0..16, and a digit
+    # In each line 64 pixels of 0..16, and the digit.
+    table = torch.from_numpy(np.loadtxt(str(file), delimiter=","))
     images = table[:, :-1].mul(255 / 16).round().to(torch.uint8).reshape(-1, 1, 8, 8)
     everything = Samples(images, table[:, -1].long())
     train = stratified_subset(everything.labels, TRAIN_SIZE, generator(0, "digits split"))
