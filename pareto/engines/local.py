@@ -351,11 +351,11 @@ def _stops_blocked() -> Iterator[None]:
     driver to say. A blocked signal stays blocked in children and theirs, from their first moment
     on."""
     resource_tracker.ensure_running()  # a helper of Python's, whose start unblocks signals
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
 
 
 def _work(connection: Connection) -> None:
