@@ -21,7 +21,7 @@ from pareto.cli.search import search
 from pareto.cli.show import show
 from pareto.cli.sweep import sweep
 from pareto.cli.validate import validate
-from pareto.trials.stop_request import STOPS, is_left_alone
+from pareto.trials.stop_request import STOPS, interrupt_again, is_left_alone
 from unlearn.errors import InputError, UserFacingError
 
 INTERRUPTED = 130
@@ -72,6 +72,7 @@ def main() -> NoReturn:
     for number in STOPS[1:]:  # wherever they come; Python does so for SIGINT
         if not is_left_alone(number):
             signal.signal(number, signal.default_int_handler)
+    sys.unraisablehook = interrupt_again
     atexit.register(gc.freeze)  # what is left then goes with the process, without a last look at it
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed, as by `>&-`

@@ -33,7 +33,7 @@ class StopRequest:
             return
         signals = [number for number in STOPS if not is_left_alone(number)]
         before = [signal.signal(number, self._handle) for number in signals]
-        hook, sys.unraisablehook = sys.unraisablehook, _interrupt_again
+        hook, sys.unraisablehook = sys.unraisablehook, interrupt_again
         try:
             yield
         finally:
@@ -76,7 +76,7 @@ def _interrupt_after(seconds: float) -> threading.Timer:
     return timer
 
 
-def _interrupt_again(lost: "sys.UnraisableHookArgs") -> None:
+def interrupt_again(lost: "sys.UnraisableHookArgs") -> None:
     """Python drops what a signal handler raises in a finaliser; then the signal comes again."""
     if issubclass(lost.exc_type, KeyboardInterrupt):
         _interrupt_after(0.05)
