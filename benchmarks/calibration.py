@@ -181,6 +181,7 @@ def accounted(run: Run) -> str:
     for name, work in run.work.items():
         counted, measured = (1000 * fastest(name, times) for times in (run.counted, run.measured))
         amount = f"{work.steps} steps, {work.samples} samples, {work.eager} eager"
+        amount += f", {work.recordings} recorded"
         parts.append(f"{name} {counted:.3g} for {measured:.3g} ms ({amount})")
     return "; ".join(parts)
 

@@ -38,7 +38,7 @@ def depends_on(prepared: Prepared, device: torch.device) -> dict[str, Any]:
         **method,
         **environment(device),
         "retraining": prepared.reference.seconds,
-        "prices": [field.name for field in fields(UnitTime)],  # which have become more
+        "prices": [field.name for field in fields(UnitTime)],  # other versions have others
     }
 
 

@@ -69,8 +69,14 @@ def is_left_alone(number: int) -> bool:
     return number == HANGUP and signal.getsignal(number) == signal.SIG_IGN
 
 
+def _interrupt() -> None:
+    """By a signal that is listened to: what a shell starts in the background ignores SIGINT."""
+    heard = (number for number in STOPS if callable(signal.getsignal(number)))
+    os.kill(os.getpid(), next(heard, signal.SIGINT))
+
+
 def _interrupt_after(seconds: float) -> threading.Timer:
-    timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT))
+    timer = threading.Timer(seconds, _interrupt)
     timer.daemon = True
     timer.start()
     return timer

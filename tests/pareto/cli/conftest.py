@@ -1,5 +1,6 @@
 """The program in a process of its own, and, for the many ways of asking the same, in ours."""
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ def invoke(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
     def invoke(folder: Path, *words: str) -> Ending:
         monkeypatch.chdir(folder)
         monkeypatch.setattr("sys.argv", ["pareto-search", *words])
+        monkeypatch.setattr("sys.unraisablehook", sys.unraisablehook)  # which it replaces
         with pytest.raises(SystemExit) as caught:
             main()
         assert isinstance(caught.value.code, int)

@@ -346,3 +346,28 @@ def test_an_interrupt_while_it_still_imports_is_told_in_two_lines(
         "run the same command again to go on",
     ]
     assert "Traceback" not in ended.stderr
+
+
+def test_an_interrupt_that_python_drops_comes_again(finished: Home) -> None:
+    code = """if True:
+        import os, signal, sys, time
+        from pareto import storages
+        from pareto.cli import main
+
+        class EndingAtItsEnd:
+            def __del__(self):
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(0.01)
+
+        def connect(*_arguments, **_named):
+            EndingAtItsEnd()
+            time.sleep(30)
+
+        storages.connect = connect
+        sys.argv = ["pareto-search", "list"]
+        main()
+    """
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(command, cwd=finished.folder, capture_output=True, text=True)
+    assert ended.returncode == 130
+    assert len(ended.stderr.splitlines()) == 2

@@ -2,11 +2,12 @@
 
 import os
 import signal
+import sys
 import time
 
 import pytest
 
-from pareto.trials.stop_request import STOPS, StopRequest
+from pareto.trials.stop_request import STOPS, StopRequest, interrupt_again
 
 
 class InterruptingAtItsEnd:
@@ -28,6 +29,25 @@ def interrupt_a_long_trial_twice() -> None:
 def test_a_second_interrupt_is_never_lost() -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupt_a_long_trial_twice()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_nor_is_it_where_ctrl_c_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    class EndingAtItsEnd:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.01)
+
+    monkeypatch.setattr(sys, "unraisablehook", interrupt_again)
+    on_sigint = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    on_sigterm = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        EndingAtItsEnd()
+        with pytest.raises(KeyboardInterrupt):
+            time.sleep(5)
+    finally:
+        signal.signal(signal.SIGINT, on_sigint)
+        signal.signal(signal.SIGTERM, on_sigterm)
 
 
 @pytest.mark.parametrize("number", STOPS)
