@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 
 from pareto.errors import EngineError
+from pareto.trials.stop_request import STOPS, stops_blocked
 
 # Ray and Tune read these when they are imported, so this module comes first. What the user has set
 # stays as it is.
@@ -119,13 +120,15 @@ def _own_token() -> Iterator[None]:
 def _start(folder: str, cpus: float | None) -> None:
     os.environ[MARK] = folder
     try:
-        context = _init(
-            LOCAL,
-            num_cpus=None if cpus is None else math.ceil(cpus),  # Ray wants it whole
-            object_store_memory=OBJECT_STORE_BYTES,
-            include_dashboard=False,
-            _temp_dir=folder,
-        )
+        # Not Ctrl-C, which Ray blocks itself: it may be meant for a start that takes too long.
+        with stops_blocked([number for number in STOPS if number != signal.SIGINT]):
+            context = _init(
+                LOCAL,
+                num_cpus=None if cpus is None else math.ceil(cpus),  # Ray wants it whole
+                object_store_memory=OBJECT_STORE_BYTES,
+                include_dashboard=False,
+                _temp_dir=folder,
+            )
     finally:
         del os.environ[MARK]  # what else is started from here is not Ray's
     host = context.address_info["node_ip_address"]
@@ -177,7 +180,8 @@ def _swept_folder() -> Iterator[str]:
     a process in a session of its own, which outlives this one however it ends.
     """
     pipe = subprocess.PIPE
-    sweeper = subprocess.Popen(THIS_FILE, stdin=pipe, stdout=pipe, start_new_session=True)
+    with stops_blocked():  # it is the last to leave
+        sweeper = subprocess.Popen(THIS_FILE, stdin=pipe, stdout=pipe, start_new_session=True)
     assert sweeper.stdout is not None
     try:
         folder = os.fsdecode(sweeper.stdout.readline().strip())
@@ -190,7 +194,6 @@ def _swept_folder() -> Iterator[str]:
 
 def _sweep() -> None:
     """The life of the sweeper."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is the last to leave
     # Its name has to be short, for sockets lie in it: many a system's own TMPDIR is not.
     is_long = len(os.fsencode(tempfile.gettempdir())) > LONGEST_TMPDIR
     parent = SHORT_TMPDIR if is_long and os.access(SHORT_TMPDIR, os.W_OK) else None

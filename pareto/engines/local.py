@@ -21,7 +21,7 @@ import torch
 from pareto.engines._contract import INTERRUPTED, Announce, Make, Result, Source, T, Task, Work
 from pareto.errors import EngineError
 from pareto.trials.outcome import Failure
-from pareto.trials.stop_request import STOPS
+from pareto.trials.stop_request import stops_blocked
 from unlearn.errors import InputError
 
 POLL_SECONDS = 0.2
@@ -346,16 +346,9 @@ def _only_real_scripts() -> Iterator[None]:
 
 @contextmanager
 def _stops_blocked() -> Iterator[None]:
-    """Block Ctrl-C, and what else asks a program to end, for processes that are started in the
-    block: a terminal, `timeout` or a batch system sends it to all, and what it means is for the
-    driver to say. A blocked signal stays blocked in children and theirs, from their first moment
-    on."""
     resource_tracker.ensure_running()  # a helper of Python's, whose start unblocks signals
-    try:
-        signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+    with stops_blocked():
         yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
 
 
 def _work(connection: Connection) -> None:

@@ -4,12 +4,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
 HANGUP: int | None = getattr(signal, "SIGHUP", None)  # Windows has none
-STOPS = [signal.SIGINT, signal.SIGTERM, *([] if HANGUP is None else [HANGUP])]
+STOPS: list[int] = [signal.SIGINT, signal.SIGTERM, *([] if HANGUP is None else [HANGUP])]
 """What asks a program to end: a user, an operating system, a terminal that goes away."""
 
 DEFERRED_SECONDS = 2.0
@@ -62,6 +62,18 @@ class StopRequest:
             self._repeats = _interrupt_after(DEFERRED_SECONDS)
         else:
             raise KeyboardInterrupt
+
+
+@contextmanager
+def stops_blocked(stops: Sequence[int] = STOPS) -> Iterator[None]:
+    """Block what asks to end for processes that are started in the block: a terminal, `timeout` or
+    a batch system sends it to all, and what it means is for this one to say. A blocked signal
+    stays blocked in children and theirs, from their first moment on."""
+    try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, stops)
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, stops)
 
 
 def is_left_alone(number: int) -> bool:

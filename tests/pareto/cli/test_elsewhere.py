@@ -1,6 +1,7 @@
 """`pareto-search` with a database server, with Ray, and with a workspace of another name."""
 
 import json
+import os
 import signal
 
 import psutil
@@ -50,7 +51,8 @@ def test_a_search_on_ray_ends_with_the_first_interrupt_and_can_be_gone_on_with(
     program.wait_until(lambda: slow_home.complete() >= 2)
     others = psutil.Process(program.process.pid).children(recursive=True)
     assert "raylet" in {process.name() for process in others}
-    program.signal(signal.SIGINT)
+    # As a terminal, `timeout` and batch systems do: to all of its processes.
+    os.killpg(program.process.pid, signal.SIGTERM)
     ending = program.end()
     assert ending.code == 130
     assert "Traceback" not in ending.err
