@@ -53,6 +53,10 @@ class Driver:
         return {**asdict(self), "beat": time.time()}
 
 
+SIGNED = {"host", "pid", "started", "id", "beat"}
+"""What a lease says."""
+
+
 @contextmanager
 def beating(beat: Callable[[], bool]) -> Iterator[None]:
     """Sign leases anew in the background while the block runs.
@@ -96,15 +100,18 @@ class LeaseWatch:
         """Forget trials that don't run: should they run again, it is another run."""
         self._seen = {number: seen for number, seen in self._seen.items() if number in running}
 
-    def is_lost(self, number: int, lease: dict[str, Any] | None) -> bool | None:
+    def is_lost(self, number: int, lease: Any) -> bool | None:
         """Whether the driver of a running trial is gone; None: it takes time to tell.
 
         To be asked again from time to time, with the lease as it stands in the storage.
 
         Args:
             number: of the trial.
-            lease: None if nobody has signed it yet.
+            lease: None if nobody has signed it yet; what another program has written there counts
+                as little.
         """
+        if not isinstance(lease, dict) or not lease.keys() >= SIGNED:
+            lease = None
         if (
             lease is not None
             and lease["host"] == self._driver.host

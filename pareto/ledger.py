@@ -410,7 +410,7 @@ def study_kinds(storage: optuna.storages.BaseStorage) -> dict[str, StudyKind]:
     return {
         name: identity.get("kind", "search")
         for name, identity in sorted(found.items())
-        if identity is not None
+        if isinstance(identity, dict)
     }
 
 

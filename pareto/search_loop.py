@@ -19,7 +19,7 @@ from pareto.sampling.aim import Aim
 from pareto.sampling.samplers import UNTEACHABLE, StudySampler
 from pareto.sampling.space import distributions
 from pareto.study import CONSTANTS, Study, constants, open_study
-from pareto.trials.feed import TrialFeed
+from pareto.trials.feed import TrialFeed, settle
 from pareto.trials.plans import BudgetPlan
 from pareto.trials.progress import Progress, search_progress
 from pareto.trials.runner import TRIAL_FIGURES, make_runner
@@ -126,7 +126,7 @@ def search(
             with source.at_work():
                 opened.run(source, partial(make_runner, ground.prepared, ground.unit_times))
     if not source.stop.requested:
-        source.settle()
+        settle(ledger)
     reasons = study_command("show", definition.name, storage, "--format", "json")
     source.raise_if_only_failures(f"see `{reasons}` for the reason of each")
     return open_study(definition.name, storage)

@@ -10,7 +10,7 @@ import torch
 
 from objectives.evaluation import evaluate
 from pareto.application.evidence import Application, Given, Origin, evidence_of, tensors_sha256
-from pareto.application.folder import check_folder, other_requests
+from pareto.application.folder import check_folder, claimed, other_requests
 from pareto.defaults import WORKSPACE
 from pareto.engines import Announce
 from pareto.engines.devices import use_one_thread
@@ -95,47 +95,47 @@ def apply_request(
     sets = material.evaluation_sets(problem, material.dataset.test)
     before = original_figures(material, problem, sets, announce)
     method, config = configure(problem, arm.cell(0))
-    _make_folder(folder)
-    announce(f"forgetting {len(problem.forget)} of {len(material.dataset.train)} samples")
-    seed = derive_seed(definition.seed, "application") if seed is None else seed
-    stopwatch = Stopwatch(device)
-    unlearned = method.unlearn(problem, config, seed, stopwatch, None)
-    try:
-        after = evaluate(unlearned.model, sets, definition.objectives.attack)
-    except FloatingPointError as error:
-        raise TrialFails(
-            f"{arm.method} fails on this request: {error}", "choose another configuration"
-        ) from None
-    original_network = material.factory.network(problem.original).state_dict()
-    others = other_requests(folder, tensors_sha256(original_network))
-    if others:
-        announce(
-            "these weights have not forgotten what other requests have named that began with the"
-            f" same ones: {', '.join(other.name for other in others)}; to forget all, begin with"
-            " the weights of one of them (--original)"
+    with claimed(folder, asked.sha256):
+        announce(f"forgetting {len(problem.forget)} of {len(material.dataset.train)} samples")
+        seed = derive_seed(definition.seed, "application") if seed is None else seed
+        stopwatch = Stopwatch(device)
+        unlearned = method.unlearn(problem, config, seed, stopwatch, None)
+        try:
+            after = evaluate(unlearned.model, sets, definition.objectives.attack)
+        except FloatingPointError as error:
+            raise TrialFails(
+                f"{arm.method} fails on this request: {error}", "choose another configuration"
+            ) from None
+        original_network = material.factory.network(problem.original).state_dict()
+        others = other_requests(folder, tensors_sha256(original_network))
+        if others:
+            announce(
+                "these weights have not forgotten what other requests have named that began with"
+                f" the same ones: {', '.join(other.name for other in others)}; to forget all,"
+                " begin with the weights of one of them (--original)"
+            )
+        done = Application(
+            material,
+            asked,
+            given,
+            problem,
+            arm.method,
+            config,
+            seed,
+            unlearned,
+            stopwatch,
+            before,
+            after,
+            origin,
+            changed=bool(changed),
         )
-    done = Application(
-        material,
-        asked,
-        given,
-        problem,
-        arm.method,
-        config,
-        seed,
-        unlearned,
-        stopwatch,
-        before,
-        after,
-        origin,
-        changed=bool(changed),
-    )
-    # The evidence comes last: weights without it are known to be unfinished.
-    mean, std = material.factory.mean, material.factory.std
-    save_checkpoint(folder / WEIGHTS, done.network, mean, std, **{MARK: asked.sha256})
-    evidence = evidence_of(done, folder / WEIGHTS)
-    written = json.dumps(evidence, indent=2, ensure_ascii=False)
-    write_at_once(folder / EVIDENCE, written.encode())
-    return evidence
+        # The evidence comes last: weights without it are known to be unfinished.
+        mean, std = material.factory.mean, material.factory.std
+        save_checkpoint(folder / WEIGHTS, done.network, mean, std, **{MARK: asked.sha256})
+        evidence = evidence_of(done, folder / WEIGHTS)
+        written = json.dumps(evidence, indent=2, ensure_ascii=False)
+        write_at_once(folder / EVIDENCE, written.encode())
+        return evidence
 
 
 def _other_files(material: Material, study_identity: Mapping[str, Any] | None) -> set[str]:
@@ -153,12 +153,3 @@ def _as_studied(material: Material, definition: Definition) -> Material:
     seed = derive_seed(definition.seed, "data")
     partition = resolve(definition.forget_request, material.dataset, seed)
     return replace(material, definition=definition, partition=partition)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"cannot make {folder}: {error.strerror}", "name another folder with --out"
-        ) from None

@@ -1,10 +1,46 @@
 """The folder that a request's weights and evidence are left in, and those beside it."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from pareto.preparation.earlier import EVIDENCE, WEIGHTS, mark_of
 from unlearn.errors import InputError
+
+LOCK = ".lock"
+
+
+@contextmanager
+def claimed(folder: Path, index_file_sha256: str) -> Iterator[None]:
+    """Make a folder, unless it is there, and have it for one request while the block runs.
+
+    Raises:
+        InputError: it cannot be made, another request is being carried out into it, or it holds
+            what must not be overwritten (`check_folder`).
+    """
+    lock = FileLock(folder / LOCK)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(
+            f"another request is being carried out into {folder}",
+            "wait until it is done, or name another folder with --out",
+        ) from None
+    except OSError as error:
+        raise InputError(
+            f"cannot make {folder}: {error.strerror}", "name another folder with --out"
+        ) from None
+    try:
+        check_folder(folder, index_file_sha256)
+        yield
+    finally:
+        with suppress(OSError):  # where no file can be removed that is open
+            (folder / LOCK).unlink()
+        lock.release()
 
 
 def check_folder(folder: Path, index_file_sha256: str) -> None:

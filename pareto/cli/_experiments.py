@@ -1,6 +1,7 @@
 """What `compare` and `sweep` share: their options, their run, and their ending."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -77,6 +78,18 @@ def perform(
             announce=display.announce,
             on_progress=display.update,
         )
+
+
+@contextmanager
+def ending(results: "Results", labels: Sequence[str]) -> Iterator[None]:
+    """End a command as `end` does, after its results were shown in the block, as far as somebody
+    reads them and there is room."""
+    try:
+        yield
+    except OSError:
+        end(results, labels)
+        raise
+    end(results, labels)
 
 
 def end(results: "Results", labels: Sequence[str]) -> None:

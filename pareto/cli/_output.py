@@ -1,5 +1,6 @@
 """How results look: tables for people, JSON and CSV for programs."""
 
+import errno
 import json
 import math
 import statistics
@@ -26,6 +27,14 @@ class _ResultConsole(Console):
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
+
+    def print(self, *what: Any, **how: Any) -> None:
+        try:
+            super().print(*what, **how)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            raise BrokenPipeError from None  # it was a terminal
 
 
 class _MessageConsole(Console):

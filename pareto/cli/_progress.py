@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rich.progress import (
@@ -48,8 +48,13 @@ class ProgressDisplay:
             console=message_console,
         )
         self._task = self._bar.add_task("trials", total=None, details="")
-        with self._bar:
+        try:
+            with suppress(OSError):  # of a terminal that has gone away
+                self._bar.start()
             yield
+        finally:
+            with suppress(OSError):
+                self._bar.stop()
 
     def announce(self, message: str) -> None:
         """A step of the preparation, or a warning."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pareto.cli._experiments import end, experiment_options, perform
+from pareto.cli._experiments import ending, experiment_options, perform
 from pareto.cli._problem import find_problem
 from pareto.defaults import CONTESTANTS
 from pareto.garbage import nothing_collected
@@ -83,8 +83,11 @@ def compare(
     display = ProgressDisplay(quiet)
     folder = results_folder(experiment_name(definition, "comparison"))
     results = perform(definition, "comparison", arms, display, storage=storage, **flags)
-    if results.repeats:
+    with ending(results, labels):
+        if not results.repeats:
+            return
         comparison = tabulate(labels, results)
+        display.announce_files(lambda: write_comparison(comparison, folder))
         if form == "json":
             print_json(comparison_summary(comparison))
         elif form == "csv":
@@ -99,8 +102,6 @@ def compare(
             )
             for line in attack_lines(comparison.retrained.runs):
                 result_console.print(line)
-        display.announce_files(lambda: write_comparison(comparison, folder))
-    end(results, labels)
 
 
 def _table(comparison: "Comparison") -> tuple["Table", bool]:

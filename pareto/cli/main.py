@@ -120,6 +120,12 @@ def main() -> NoReturn:
         _discard_output()
         _complain(f"there is no room left to write to: {error}", "make room, and run it again")
         code = 1
+    try:
+        sys.stdout.flush()
+    except OSError:  # Python would try it once more, and have an exit code of its own
+        _discard_output()
+    for number in STOPS:  # nor shall what comes now have one
+        signal.signal(number, signal.SIG_IGN)
     sys.exit(code if isinstance(code, int) else 0)
 
 

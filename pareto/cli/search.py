@@ -116,10 +116,15 @@ def search(
             on_progress=display.update,
             **on,
         )
-    if result.complete():
-        print_study(result, form)
-        display.announce_files(lambda: write_reports(result, folder))
-    if len(result.complete()) < budget:
+    interrupted = len(result.complete()) < budget
+    try:
+        if result.complete():
+            display.announce_files(lambda: write_reports(result, folder))
+            print_study(result, form)
+    except OSError:  # nobody reads what is printed, or there is no room for it
+        if not interrupted:
+            raise
+    if interrupted:
         raise KeyboardInterrupt
     wanted = [word for text in conditions for word in ("--require", text)]
     highest = max(trial.metrics["frm"] for trial in result.complete())

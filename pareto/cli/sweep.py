@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pareto.cli._experiments import end, experiment_options, perform
+from pareto.cli._experiments import ending, experiment_options, perform
 from pareto.cli._problem import find_problem
 from pareto.garbage import nothing_collected
 from studies.names import METHOD_NAMES
@@ -94,7 +94,10 @@ def sweep(
     folder = results_folder(experiment_name(definition, "sweep"))
     results = perform(definition, "sweep", experiment, display, storage=storage, **flags)
     found = Sweep.of(swept, results)
-    if results.repeats:
+    with ending(results, [point.label for point in found.points]):
+        if not results.repeats:
+            return
+        display.announce_files(lambda: write_sweep(found, folder))
         if form == "json":
             print_json(sweep_summary(found))
         elif form == "csv":
@@ -102,8 +105,6 @@ def sweep(
         else:
             result_console.print(_table(found))
             result_console.print(_trend_table(found))
-        display.announce_files(lambda: write_sweep(found, folder))
-    end(results, [point.label for point in found.points])
 
 
 def _table(found: "Sweep") -> "Table":

@@ -63,9 +63,15 @@ def refuse_long_temporary_folder() -> None:
     """Make sure that the sockets of a pool, which lie in it, can have names.
 
     Raises:
-        InputError: they cannot.
+        InputError: they cannot, or there is no such folder.
     """
-    folder = tempfile.gettempdir()
+    try:
+        folder = tempfile.gettempdir()
+    except FileNotFoundError as error:
+        raise InputError(
+            f"there is no folder for temporary files: {error.strerror}",
+            "make room, set TMPDIR to a folder that can be written, or use --workers 1",
+        ) from None
     if len(os.fsencode(folder)) > LONGEST_TMPDIR:
         raise InputError(
             f"the folder for temporary files has too long a name for sockets: {folder}",

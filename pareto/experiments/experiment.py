@@ -25,7 +25,7 @@ from pareto.ledger import Ledger, StudyKind
 from pareto.preparation.material import Material
 from pareto.preparation.prepared import Prepared, open_workspace, prepare
 from pareto.study import COMMANDS
-from pareto.trials.feed import TrialFeed
+from pareto.trials.feed import TrialFeed, settle
 from pareto.trials.outcome import Failure, Outcome, Ticket
 from pareto.trials.plans import CellPlan, cell_key
 from pareto.trials.progress import Progress
@@ -127,8 +127,9 @@ def run_experiment(
                 feed.raise_if_only_failures("mend the cause, and run the same command again")
                 if feed.stop.requested:
                     break
-                feed.settle()
     interrupted = not all(plan.carried_out for plan in plans.values())
+    if not interrupted:
+        settle(ledger)
     return _read(ledger, arms, repeats, interrupted)
 
 

@@ -3,14 +3,15 @@
 Pictures bring matplotlib along, which takes a second to load: only what draws imports them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pareto.results.records import csv_text, trial_row
 from pareto.study import Study
 from unlearn.errors import InputError
+from unlearn.files import write_at_once
 
 if TYPE_CHECKING:  # they bring torch along, which reading a study does not need
     from pareto.experiments.comparison import Comparison
@@ -46,8 +47,8 @@ def write_reports(study: Study, folder: Path) -> list[Path]:
     picture, front, trials = (folder / n for n in ("front.png", "front.csv", "trials.csv"))
     with _written_to(folder):
         draw_front(study, picture)
-        front.write_text(csv_text([trial_row(trial, marks) for trial in study.front()]), "utf-8")
-        trials.write_text(csv_text([trial_row(trial, marks) for trial in study.trials()]), "utf-8")
+        _write_table([trial_row(trial, marks) for trial in study.front()], front)
+        _write_table([trial_row(trial, marks) for trial in study.trials()], trials)
     return [picture, front, trials]
 
 
@@ -82,7 +83,7 @@ def write_comparison(comparison: "Comparison", folder: Path) -> list[Path]:
     picture, table = folder / "comparison.png", folder / "comparison.csv"
     with _written_to(folder):
         draw_comparison(comparison, picture)
-        table.write_text(csv_text(comparison.table()), "utf-8")
+        _write_table(comparison.table(), table)
     return [picture, table]
 
 
@@ -101,8 +102,12 @@ def write_sweep(sweep: "Sweep", folder: Path) -> list[Path]:
     picture, table = folder / f"{stem}.png", folder / f"{stem}.csv"
     with _written_to(folder):
         draw_sweep(sweep, picture)
-        table.write_text(csv_text(sweep.table()), "utf-8")
+        _write_table(sweep.table(), table)
     return [picture, table]
+
+
+def _write_table(rows: Sequence[Mapping[str, Any]], file: Path) -> None:
+    write_at_once(file, csv_text(rows).encode())
 
 
 @contextmanager

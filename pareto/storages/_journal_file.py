@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,6 +13,10 @@ LOCK_POLL_SECONDS = 0.005
 TAIL_BYTES = 1 << 16
 
 
+class Damaged(OSError, ValueError):
+    """A journal is no journal any more."""
+
+
 class JournalFile(JournalFileBackend):
     """Optuna's, with a lock that the system releases when its holder dies, and without torn lines:
     the next one would be appended to them and make the journal unreadable."""
@@ -20,6 +25,12 @@ class JournalFile(JournalFileBackend):
         super().__init__(str(file))
         self._file = file
         self._write_lock = FileLock(f"{file}.lock", poll_interval=LOCK_POLL_SECONDS)
+
+    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
+        try:
+            yield from super().read_logs(log_number_from)
+        except ValueError as error:
+            raise Damaged(f"the journal is damaged: {error}") from error
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)

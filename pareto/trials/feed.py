@@ -88,13 +88,6 @@ class TrialFeed:
                     self._ledger.put_back_all()
                 raise
 
-    def settle(self) -> None:
-        """See to it that no trial of a dead driver is left running, of those that run by now."""
-        waiting = self._ledger.take_over_lost()[1]
-        while waiting:
-            time.sleep(LOOK_AROUND_SECONDS / 4)
-            waiting &= self._ledger.take_over_lost()[1]
-
     def raise_if_only_failures(self, remedy: str) -> None:
         if self._only_fails and not self._plan.carried_out:
             reason, times = Counter(self._reasons).most_common(1)[0]
@@ -109,3 +102,11 @@ class TrialFeed:
         except Exception as error:  # raised in the driver's thread, by `next`
             self._lease_error = error
         return self._lease_error is None
+
+
+def settle(ledger: Ledger) -> None:
+    """See to it that no trial of a dead driver is left running, of those that run by now."""
+    waiting = ledger.take_over_lost()[1]
+    while waiting:
+        time.sleep(LOOK_AROUND_SECONDS / 4)
+        waiting &= ledger.take_over_lost()[1]

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from pareto import leases
-from pareto.leases import Driver, LeaseWatch, beating
+from pareto.leases import SIGNED, Driver, LeaseWatch, beating
 
 
 @pytest.fixture
@@ -160,6 +160,18 @@ def test_each_trial_is_watched_on_its_own(watch: LeaseWatch) -> None:
 @pytest.mark.usefixtures("short")
 def test_a_trial_that_nobody_signs_is_lost_in_the_end(watch: LeaseWatch) -> None:
     assert [watch.is_lost(0, None), watch.is_lost(0, None)] == [None, True]
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("lease", ["x", 3, [], {}, {"host": "elsewhere"}])
+def test_what_another_program_has_signed_is_lost_in_the_end(
+    watch: LeaseWatch, lease: object
+) -> None:
+    assert [watch.is_lost(0, lease), watch.is_lost(0, lease)] == [None, True]
+
+
+def test_a_lease_says_what_it_is_known_by() -> None:
+    assert Driver.this_process().lease().keys() == SIGNED
 
 
 def test_a_trial_is_given_time_to_be_signed(watch: LeaseWatch) -> None:

@@ -147,6 +147,9 @@ def test_an_empty_study_with_other_objectives_is_refused(
 def test_the_studies_of_a_storage_are_listed_by_name(memory: BaseStorage) -> None:
     for name in ("b", "a"):
         Ledger.open(memory, {"name": name}, {}, SPACE, sampler())
+    optuna.create_study(study_name="another program's", storage=memory).set_user_attr(
+        "identity", "its own"
+    )
     assert list(study_kinds(memory).items()) == [("a", "search"), ("b", "search")]
 
 

@@ -16,9 +16,8 @@ from optuna.trial import FrozenTrial, TrialState
 from pareto import leases, storages
 from pareto.ledger import MAX_ATTEMPTS, Ledger
 from pareto.sampling.samplers import StudySampler
-from pareto.trials.feed import TrialFeed
+from pareto.trials.feed import settle
 from pareto.trials.outcome import Failure, Ticket
-from pareto.trials.plans import BudgetPlan
 from tests.pareto.cheap import (
     SEED,
     SPACE,
@@ -258,7 +257,7 @@ def test_whoever_settles_does_not_wait_for_trials_that_begin_later(memory: BaseS
             return super().take_over_lost()
 
     ledger = Busy(memory, "cheap", SPACE, sampler())
-    TrialFeed(ledger, BudgetPlan(ledger, 0, SEED), 1, lambda: None).settle()
+    settle(ledger)
     assert looks == 2
 
 

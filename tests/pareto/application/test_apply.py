@@ -503,6 +503,21 @@ def test_a_request_that_was_interrupted_can_be_made_again(user: User) -> None:
     assert user.evidence("request")["weights"]["after"]["file_sha256"] == made
 
 
+def test_two_requests_at_a_time_are_not_carried_out_into_one_folder(user: User) -> None:
+    refused: list[str] = []
+
+    def begin_another(message: str) -> None:
+        if message.startswith("forgetting"):
+            with pytest.raises(InputError) as caught:
+                user.apply("request", [6], announce=interrupt)
+            refused.append(caught.value.problem)
+
+    user.apply("request", [5], announce=begin_another)
+    assert refused == [f"another request is being carried out into {user.folder / 'request'}"]
+    assert user.evidence("request")["asked"]["positions"] == [5]
+    assert {file.name for file in (user.folder / "request").iterdir()} == {WEIGHTS, EVIDENCE}
+
+
 @pytest.mark.parametrize("name", [WEIGHTS, EVIDENCE])
 def test_what_cannot_be_written_is_told_of_and_nothing_half_is_left(name: str, user: User) -> None:
     def put_in_the_way(message: str) -> None:

@@ -1,5 +1,6 @@
 """The program in a process of its own, and, for the many ways of asking the same, in ours."""
 
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pareto.cli import main
+from pareto.trials.stop_request import STOPS
 from tests.pareto.program import Ending, Program
 
 Invoke = Callable[..., Ending]
@@ -20,9 +22,13 @@ def invoke(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
     def invoke(folder: Path, *words: str) -> Ending:
         monkeypatch.chdir(folder)
         monkeypatch.setattr("sys.argv", ["pareto-search", *words])
-        monkeypatch.setattr("sys.unraisablehook", sys.unraisablehook)  # which it replaces
+        # It replaces these for good.
+        monkeypatch.setattr("sys.unraisablehook", sys.unraisablehook)
+        handlers = {number: signal.getsignal(number) for number in STOPS}
         with pytest.raises(SystemExit) as caught:
             main()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
         assert isinstance(caught.value.code, int)
         return Ending(caught.value.code, *capsys.readouterr())
 

@@ -3,9 +3,11 @@
 import csv
 import json
 import os
+import pty
 import shlex
 import signal
 import subprocess
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +19,7 @@ from PIL import Image
 from tests.pareto.cli.conftest import Invoke, Start
 from tests.pareto.conftest import SLOW_EPOCHS, TRIALS
 from tests.pareto.home import NAME, Home, tiny
-from tests.pareto.program import Ending, Program, run
+from tests.pareto.program import PROGRAM, SECONDS, Ending, Program, run
 
 RESUME = ("--study", NAME, "--budget")
 MEASURES = ("reference", "original", "hypervolume", "hypervolume_reference", "front", "marks")
@@ -187,6 +189,44 @@ def test_an_interrupt_lets_running_trials_end(slow_home: Home, start: Start, wor
     assert "Traceback" not in ending.err
     assert set(slow_home.states()) <= {"COMPLETE", "WAITING"}  # what nobody had begun is put back
     assert len(slow_home.states()) < 100
+
+
+def test_an_interrupt_is_one_where_nobody_reads_the_results(slow_home: Home) -> None:
+    pipe = subprocess.PIPE  # as of `| tee`, which Ctrl-C ends first
+    process = subprocess.Popen(
+        [PROGRAM, *RESUME, "100", "--workers", "1"],
+        cwd=slow_home.folder,
+        stdout=pipe,
+        stderr=pipe,
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    while not slow_home.complete():
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=SECONDS)
+    assert said.splitlines()[-2].startswith(b"error: interrupted")
+    assert process.returncode == 130
+    assert len(rows(slow_home.folder / NAME / "trials.csv")) >= slow_home.complete()
+
+
+def test_a_terminal_that_goes_away_ends_a_search_well(slow_home: Home) -> None:
+    terminal, its_end = pty.openpty()
+    process = subprocess.Popen(
+        [PROGRAM, *RESUME, "100", "--workers", "1"],
+        cwd=slow_home.folder,
+        stdin=its_end,
+        stdout=its_end,
+        stderr=its_end,
+    )
+    os.close(its_end)
+    while not slow_home.complete():
+        time.sleep(0.05)
+    os.close(terminal)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(timeout=SECONDS) == 130
+    assert len(rows(slow_home.folder / NAME / "trials.csv")) >= slow_home.complete()
+    assert set(slow_home.states()) <= {"COMPLETE", "WAITING"}
 
 
 def test_a_second_interrupt_stops_at_once(home: Home, start: Start) -> None:

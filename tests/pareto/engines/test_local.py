@@ -225,6 +225,14 @@ def test_a_temporary_folder_with_too_long_a_name_for_sockets_is_told_of(
     EngineSettings(workers=1, device="cpu").check("calibrated")
 
 
+def test_that_there_is_no_temporary_folder_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/nowhere"])
+    with pytest.raises(InputError, match="no folder for temporary files") as caught:
+        EngineSettings(workers=2, device="cpu").check("calibrated")
+    assert "TMPDIR" in caught.value.remedy
+
+
 SCRIPT = """
 from tests.pareto.engines.fakes import CPU, ListedTrials, make_runner, run_in_pool
 

@@ -3,11 +3,15 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import optuna
 import pytest
 import torch
+from optuna.storages import RDBStorage
+from optuna.trial import TrialState, create_trial
 
 from pareto.errors import OnlyFailures
 from pareto.experiments.experiment import Results
+from pareto.leases import Driver
 from pareto.ledger import StudyKind, StudyMismatch
 from pareto.preparation.material import Material
 from pareto.preparation.prepared import original_weights
@@ -85,6 +89,18 @@ def test_a_second_time_nothing_is_run_and_the_results_are_the_same(run_once: Com
     assert again == run_once.results
     assert said == []
     assert run_once.home.trials(COMPARISON) == before
+
+
+def test_no_run_of_a_dead_driver_is_left_running_where_nothing_is_to_be_run(
+    run_once: Compared, tmp_path: Path
+) -> None:
+    home = copy(run_once.home, tmp_path)
+    dead = {**Driver.this_process().lease(), "started": 0.0}
+    begun = create_trial(state=TrialState.RUNNING, user_attrs={"cell": FT.cell(0), "lease": dead})
+    optuna.load_study(study_name=COMPARISON, storage=RDBStorage(home.url)).add_trial(begun)
+    home.experiment("comparison", [FT], 1, on_progress=_refuse)
+    assert home.states(COMPARISON)[-1] == "FAIL"
+    assert "RUNNING" not in home.states(COMPARISON)
 
 
 def _refuse(_progress: Progress) -> None:

@@ -89,6 +89,15 @@ def test_a_journal_damaged_in_the_middle_is_refused(file: Path, url: str, damage
         storages.connect(url, writable=False)
 
 
+def test_a_journal_damaged_while_it_is_used_ends_the_search_clearly(file: Path, url: str) -> None:
+    ledger = open_ledger(storages.connect(url, writable=True))
+    run(ledger, 2)
+    with file.open("ab") as journal:
+        journal.write(b"garbage\n" * 2)
+    with pytest.raises(StorageError, match="the journal is damaged"):
+        run(ledger, 4)
+
+
 def test_reading_changes_nothing(file: Path, url: str) -> None:
     run(open_ledger(storages.connect(url, writable=True)), 2)
     before = file.read_bytes()
