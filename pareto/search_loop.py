@@ -19,7 +19,7 @@ from pareto.sampling.aim import Aim
 from pareto.sampling.samplers import UNTEACHABLE, StudySampler
 from pareto.sampling.space import distributions
 from pareto.study import CONSTANTS, Study, constants, open_study
-from pareto.trials.feed import TrialFeed, settle
+from pareto.trials.feed import TrialFeed, check_max_failures, settle
 from pareto.trials.plans import BudgetPlan
 from pareto.trials.progress import Progress, search_progress
 from pareto.trials.runner import TRIAL_FIGURES, make_runner
@@ -84,8 +84,9 @@ def search(
         KeyboardInterrupt: stopped, at the user's second request or before the first trial.
     """
     end_if_imported_by_worker()
-    if budget < 1:
-        raise InputError(f"a budget of {budget} trials asks for nothing", "use 1 or more")
+    if budget < 1 or budget != int(budget):
+        raise InputError(f"no study has {budget} trials", "use a whole number, 1 or more")
+    check_max_failures(max_failures)
     if not isinstance(definition, Definition):
         definition = find_definition(str(definition), storage)
     wanted = aims(require, definition.sampler)

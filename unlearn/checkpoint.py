@@ -54,7 +54,7 @@ def load_checkpoint(file: Path) -> Checkpoint:
         InputError: there is no such file, it is damaged, or it holds something else.
     """
     content = read_bytes(file)
-    if file.suffix == ".safetensors":
+    if file.suffix.lower() == ".safetensors":
         return _from_safetensors(file, content)
     return Checkpoint(file, _from_torch(file, content))
 
@@ -91,6 +91,7 @@ def fitted(checkpoint: Checkpoint, factory: ModelFactory) -> StateDict:
     model = factory(0, torch.device("cpu"))
     network = factory.network(model)
     expected = network.state_dict()
+    infinite = {name: ~tensor.isfinite() for name, tensor in expected.items()}  # such as masks
     weights = _without_wrappers(checkpoint.weights, expected)
     reshaped = [
         name for name in expected if name in weights and weights[name].shape != expected[name].shape
@@ -115,7 +116,7 @@ def fitted(checkpoint: Checkpoint, factory: ModelFactory) -> StateDict:
         }
         raise _other_shapes(checkpoint.file, shapes, factory)
     for name, tensor in network.state_dict().items():
-        if not bool(tensor.isfinite().all()):
+        if not bool((tensor.isfinite() | infinite[name]).all()):
             raise InputError(
                 f"{checkpoint.file}: {name} is not finite", "train the model again, or mend it"
             )

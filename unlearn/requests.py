@@ -100,15 +100,16 @@ def resolve(
         chosen = _draw(members.nonzero().flatten(), request.fraction, seed)
     else:
         indices = read_indices(request.file, dataset.files or ())
-        chosen = _checked(indices, stays.numpy(), request.file)
+        chosen = _checked(indices, stays.numpy(), request.file, dataset.files)
     if len(chosen) == 0:
-        told = (
-            f"{request.file} names" if isinstance(request, IndexRequest) else "the request forgets"
-        )
-        raise InputError(f"{told} no sample", "name at least one")
+        if isinstance(request, IndexRequest):
+            raise InputError(f"{request.file} names no sample", "name at least one")
+        raise InputError("the request forgets no sample", "raise request.fraction")
     stays[chosen] = False
     if not stays.any():
-        raise InputError("no sample is left to retain", "name fewer, or train a new model")
+        is_listed = isinstance(request, IndexRequest)
+        remedy = "name fewer, or train a new model" if is_listed else "lower request.fraction"
+        raise InputError("no sample is left to retain", remedy)
     return Partition(chosen.sort().values, stays.nonzero().flatten(), forgotten_class)
 
 
@@ -134,7 +135,7 @@ def read_indices(
     positions = {name: position for position, name in enumerate(known)}
     if file.suffix.lower() == ".npy":
         return _checked_array(_load_array(file), file)
-    parse = _parse_csv if file.suffix.lower() == ".csv" else _parse
+    parse = _parse_csv if file.suffix.lower() in (".csv", ".tsv") else _parse
     return np.array(parse(read_text(file), file, positions), np.int64)
 
 
@@ -288,7 +289,11 @@ def _checked(
     indices: np.ndarray[tuple[int], np.dtype[np.int64]],
     stays: np.ndarray[tuple[int], np.dtype[np.bool_]],
     file: Path,
+    known: Sequence[str] | None,
 ) -> Tensor:
+    def shown(position: int) -> str:
+        return f"index {position}" + (f" ({known[position]})" if known else "")
+
     outside = indices[(indices < 0) | (indices >= len(stays))]
     if len(outside):
         raise InputError(
@@ -296,11 +301,12 @@ def _checked(
         )
     values, times = np.unique(indices, return_counts=True)
     if (times > 1).any():
-        raise InputError(f"{file} lists index {values[times > 1][0]} twice", "list each index once")
+        twice = shown(values[times > 1][0])
+        raise InputError(f"{file} lists {twice} twice", "list each sample once")
     again = indices[~stays[indices]]
     if len(again):
         raise InputError(
-            f"{file} lists index {again[0]}, which was forgotten by an earlier request",
+            f"{file} lists {shown(again[0])}, which was forgotten by an earlier request",
             "leave out what is forgotten already",
         )
     return torch.from_numpy(indices)

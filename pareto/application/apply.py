@@ -72,6 +72,11 @@ def apply_request(
     if original is not None:
         definition = definition.model_copy(update={"original": str(original)})
     given = None if definition.original is None else Given.of(Path(definition.original).resolve())
+    if index_file.is_fifo():
+        raise InputError(
+            f"{index_file} is a pipe, which can be read once only",
+            "write the list to a file, which the evidence can speak of",
+        )
     asked = Given.of(index_file)
     check_folder(folder, asked.sha256)
     request = IndexSection(kind="indices", file=str(index_file))

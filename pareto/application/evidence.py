@@ -57,7 +57,8 @@ class Given:
         Raises:
             InputError: it cannot be read.
         """
-        return cls(file.name, file_sha256(file))
+        # A name that is no UTF-8 could not be written.
+        return cls(file.name.encode(errors="backslashreplace").decode(), file_sha256(file))
 
 
 @dataclass(frozen=True)

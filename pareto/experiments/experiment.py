@@ -25,7 +25,7 @@ from pareto.ledger import Ledger, StudyKind
 from pareto.preparation.material import Material
 from pareto.preparation.prepared import Prepared, open_workspace, prepare
 from pareto.study import COMMANDS
-from pareto.trials.feed import TrialFeed, settle
+from pareto.trials.feed import TrialFeed, check_max_failures, settle
 from pareto.trials.outcome import Failure, Outcome, Ticket
 from pareto.trials.plans import CellPlan, cell_key
 from pareto.trials.progress import Progress
@@ -93,6 +93,7 @@ def run_experiment(
         InputError, EngineError, StorageError, OnlyFailures, KeyboardInterrupt: as in `search`.
     """
     end_if_imported_by_worker()
+    check_max_failures(max_failures)
     settings = settings or EngineSettings()
     settings.check(RUNTIME)
     Place(workspace).check()

@@ -100,7 +100,7 @@ def _link(content: bytes, told: Mapping[str, Any]) -> dict[str, Any]:
 
 def mark_of(weights: Path) -> str | None:
     """The hash of the index file that a request has made these weights for, if one has."""
-    if weights.suffix != ".safetensors" or not weights.exists():
+    if weights.suffix.lower() != ".safetensors" or not weights.exists():
         return None
     try:
         with safe_open(weights, "pt") as file:

@@ -184,7 +184,7 @@ def _train(material: Material, training: Training, device: torch.device) -> Arti
         material.definition.training_recipe,
         derive_seed(material.seed, *path),
     )
-    weights = on_cpu(model.state_dict())
-    if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
+    # Buffers may be infinite from the beginning, as masks are.
+    if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
         raise diverged(training)  # before others are trained in vain
-    return Artifact(weights)
+    return Artifact(on_cpu(model.state_dict()))

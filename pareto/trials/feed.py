@@ -11,6 +11,7 @@ from pareto.ledger import Ledger
 from pareto.trials.outcome import Failure, Outcome, Ticket
 from pareto.trials.plans import Plan
 from pareto.trials.stop_request import StopRequest
+from unlearn.errors import InputError
 
 LOOK_AROUND_SECONDS = 1.0
 
@@ -102,6 +103,15 @@ class TrialFeed:
         except Exception as error:  # raised in the driver's thread, by `next`
             self._lease_error = error
         return self._lease_error is None
+
+
+def check_max_failures(max_failures: int) -> None:
+    """
+    Raises:
+        InputError: so few failures in a row can end nothing.
+    """
+    if max_failures < 1:
+        raise InputError(f"{max_failures} failures in a row end no search", "use 1 or more")
 
 
 def settle(ledger: Ledger) -> None:

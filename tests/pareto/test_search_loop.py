@@ -230,6 +230,8 @@ def test_a_search_told_of_a_requirement_proposes_what_optunas_own_does_under_tha
             "require": ["frm > 0.5"],
             "definition": tiny().model_copy(update={"sampler": "random"}),
         },
+        {"budget": 1.5},
+        {"max_failures": 0},
         {"device": "abacus"},
         {"definition": "no-such-study"},
         {"definition": "missing.toml"},
@@ -260,7 +262,7 @@ def test_a_workspace_that_cannot_be_made_writes_nothing(tmp_path: Path) -> None:
 
 def test_a_budget_of_nothing_is_refused(empty_home: Home) -> None:
     before = empty_home.files()
-    with pytest.raises(InputError, match="a budget of 0 trials"):
+    with pytest.raises(InputError, match="no study has 0 trials"):
         empty_home.search(0)
     assert empty_home.files() == before
 

@@ -28,6 +28,7 @@ MEAN, STD = (0.5, 0.4, 0.3), (0.3, 0.2, 0.1)
 
 # A part of the second one is called as DataParallel calls what it wraps.
 NETS = """
+import torch
 from torch import nn
 
 
@@ -38,6 +39,16 @@ def net(classes, width=6):
         nn.Conv2d(3, width, 3), nn.BatchNorm2d(width), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
         nn.Flatten(), first, nn.ReLU(), again, nn.Linear(width, classes),
     )
+
+
+class Masked(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.register_buffer("mask", torch.full((4, 4), -torch.inf).triu(1))
+        self.inner = net(classes)
+
+    def forward(self, images):
+        return self.inner(images) @ self.mask.softmax(dim=1)
 
 
 class Wrapped(nn.Module):
@@ -200,6 +211,18 @@ def test_what_is_saved_is_read_back_bit_for_bit(factory: ModelFactory, tmp_path:
     assert state.keys() == wanted.keys()
     assert all(torch.equal(tensor, wanted[name]) for name, tensor in state.items())
     assert all(tensor.is_contiguous() for tensor in state.values())
+
+
+def test_weights_may_have_a_mask_that_is_infinite(tmp_path: Path) -> None:
+    factory = factory_of("Masked", tmp_path)
+    model, file = factory(3, CPU), tmp_path / "OUT.SAFETENSORS"
+    save_checkpoint(file, factory.network(model).state_dict(), factory.mean, factory.std)
+    state = fitted(load_checkpoint(file), factory)
+    assert state["1.mask"].equal(model.state_dict()["1.mask"])
+    spoilt = {**factory.network(model).state_dict(), "mask": torch.full((4, 4), -torch.inf)}
+    save_checkpoint(file, spoilt, factory.mean, factory.std)
+    with pytest.raises(InputError, match="mask is not finite"):
+        fitted(load_checkpoint(file), factory)
 
 
 def test_a_network_of_torchvision_for_grey_images_is_its_authors_own(tmp_path: Path) -> None:

@@ -125,6 +125,7 @@ def test_an_index_request_forgets_the_listed_samples_whatever_their_order(tmp_pa
         ("a.csv", "\nName\tIndex\ncat, the\t3\n", [3]),
         ("a.csv", "index,file\n3,whose.png\n", [3]),  # these samples have no files
         ("A.CSV", "name,index\ncat,3\n", [3]),
+        ("a.tsv", "index\tname\n3\tcat\n", [3]),
     ],
 )
 def test_indices_are_read_from_text_and_csv(

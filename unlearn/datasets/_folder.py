@@ -1,8 +1,6 @@
 """One's own images: `train/<class>/*` and `test/<class>/*`, in any format that Pillow reads."""
 
 import os
-import struct
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,11 +11,8 @@ from PIL import Image
 
 from unlearn.datasets._samples import Dataset, Samples
 from unlearn.datasets._split import stratified_subset
-from unlearn.errors import InputError
+from unlearn.errors import InputError, in_one_line
 from unlearn.seeds import generator
-
-# What Pillow's many readers raise on files that are cut off or not images at all.
-DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
 
 SIXTEEN_BIT = ("PNG", "PPM")
 """Formats of which Pillow holds 16-bit images with 32 bits."""
@@ -64,6 +59,7 @@ def _classes(part: Path) -> list[str]:
         if not part.is_dir():
             raise InputError(f"there is no folder {part}", LAYOUT)
         classes = sorted(e.name for e in part.iterdir() if e.is_dir() and not _is_hidden(e.name))
+    _refuse_odd_names(part, classes)
     if len(classes) < 2:
         raise InputError(f"{part} holds {len(classes)} class folders, fewer than 2", LAYOUT)
     return classes
@@ -78,11 +74,21 @@ def _files(part: Path, classes: list[str]) -> tuple[list[Path], torch.Tensor]:
         for folder in (entry for entry, is_folder in found.items() if is_folder):
             raise InputError(f"{part / name} holds a folder, {folder!r}", LAYOUT)
         members = sorted(found)
+        _refuse_odd_names(part / name, members)
         if not members:
             raise InputError(f"{part / name} holds no image", LAYOUT)
         files += [part / name / member for member in members]
         labels += [label] * len(members)
     return files, torch.tensor(labels, dtype=torch.int64)
+
+
+def _refuse_odd_names(folder: Path, names: list[str]) -> None:
+    """Make sure that all names can be written, in a request or in evidence."""
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise InputError(f"{folder}: the name {name!r} is not UTF-8", "rename it") from None
 
 
 def _is_hidden(name: str) -> bool:
@@ -129,7 +135,9 @@ def _read(file: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
                 return (deep * (255 / 65535)).round().clip(0, 255).astype(np.uint8)
             mode = "L" if image.mode in ("1", "L", "LA") else "RGB"
             return np.array(image if image.mode == mode else image.convert(mode))
-    except (*DAMAGED, Image.DecompressionBombError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # damaged files break Pillow's many readers in many ways
         raise InputError(
-            f"{file} is not a readable image ({error})", "repair or remove it"
+            f"{file} is not a readable image ({in_one_line(error)})", "repair or remove it"
         ) from None

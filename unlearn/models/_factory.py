@@ -1,13 +1,15 @@
 """From a model's name to freshly initialised networks."""
 
+import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from unlearn.datasets import Samples, to_unit
 from unlearn.errors import InputError, in_one_line
@@ -52,6 +54,7 @@ class ModelFactory:
         classes: how many outputs (logits) the model has.
         mean, std: what the model normalises images by in pixel space, one value per channel.
         folder: where modules and files of the user's are looked for, absolute.
+        plain: whether tensors lie and convolutions are as PyTorch has them, and not as is quickest.
     """
 
     name: str
@@ -59,6 +62,7 @@ class ModelFactory:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     folder: str = ""
+    plain: bool = False
 
     @classmethod
     def for_data(
@@ -71,7 +75,8 @@ class ModelFactory:
     ) -> "ModelFactory":
         """The factory for an architecture on some training data.
 
-        A model that is not ours is tried out here, on two images, and not first in every trial.
+        A model that is not ours is tried out here, on two images, and not first in every trial. One
+        that only works on tensors that lie as PyTorch lays them, as `view` may, gets such.
 
         Args:
             folder: where modules and files of the user's are looked for; default: the working
@@ -97,8 +102,10 @@ class ModelFactory:
         factory = cls(name, classes, mean, std, str((folder or Path()).absolute()))
         if name in ARCHITECTURES:
             _check_size(name, train.images)
-        else:
-            _try_out(factory, train.images[:2])
+            return factory
+        if not _runs(factory, train.images[:2]):
+            factory = replace(factory, plain=True)
+        _try_out(factory, train.images[:2])
         return factory
 
     def __call__(self, seed: int, device: torch.device) -> nn.Module:
@@ -111,10 +118,11 @@ class ModelFactory:
             build = self._builder()
         with seeded_globals(seed, CPU):
             network = build()
+        model = nn.Sequential(Normalise(torch.tensor(self.mean), torch.tensor(self.std)), network)
+        if self.plain:
+            return model.to(device)
         quicken(network)
-        normalise = Normalise(torch.tensor(self.mean), torch.tensor(self.std))
         # Channels-last convolutions run twice as fast on a CPU, and faster on tensor cores.
-        model = nn.Sequential(normalise, network)
         return model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
     def network(self, model: nn.Module) -> nn.Module:
@@ -156,6 +164,19 @@ def _check_size(name: str, images: Tensor) -> None:
         )
 
 
+def _runs(factory: ModelFactory, images: Tensor) -> bool:
+    """Whether a model answers images."""
+    try:
+        model = factory(0, CPU)
+        with seeded_globals(0, CPU):
+            model(to_unit(images))
+    except InputError:
+        raise
+    except Exception:  # which is told of where it is tried out
+        return False
+    return True
+
+
 def _try_out(factory: ModelFactory, images: Tensor) -> None:
     """See whether training, evaluation, pruning and storing can do with a model.
 
@@ -165,6 +186,7 @@ def _try_out(factory: ModelFactory, images: Tensor) -> None:
     name = factory.name
     try:
         model, again, other = (factory(seed, CPU) for seed in (0, 0, 1))
+        made_of = set(model.state_dict())
         with torch.no_grad(), seeded_globals(0, CPU):
             answers = [model.train()(to_unit(images)), model.eval()(to_unit(images))]
     except InputError:
@@ -183,7 +205,14 @@ def _try_out(factory: ModelFactory, images: Tensor) -> None:
                 f"{name} answers two images with {shape}, not with 2×{factory.classes} logits",
                 "make it return one logit per class, in training and in evaluation",
             )
-    reason = _unusable(model, again) or _unsteady(model, other, images)
+    if set(model.state_dict()) != made_of:
+        reason: str | None = "makes parts of itself when it is first called, not in `__init__`"
+    else:
+        reason = (
+            _unusable(model, again)
+            or (None if name.startswith(PREFIX) else _untrainable(model, images))
+            or _unsteady(model, other, images)
+        )
     if reason is not None:
         raise InputError(f"{name} {reason}", "change it, or use another model")
 
@@ -194,6 +223,8 @@ def _unusable(model: nn.Module, again: nn.Module) -> str | None:
     Args:
         again: made from the same seed.
     """
+    if any(map(is_lazy, again.parameters())):
+        return "waits for images to know the shapes of its parameters: say them when it is made"
     if not any(parameter.requires_grad for parameter in model.parameters()):
         return "has nothing to train"
     if not all(isinstance(value, Tensor) for value in model.state_dict().values()):
@@ -210,6 +241,21 @@ def _unusable(model: nn.Module, again: nn.Module) -> str | None:
     return None
 
 
+def _untrainable(model: nn.Module, images: Tensor) -> str | None:
+    """Why a model cannot be trained and copied, to follow its name."""
+    try:
+        with seeded_globals(0, CPU):
+            model.train()(to_unit(images)).sum().backward()
+    except Exception as error:
+        return f"cannot be trained: {in_one_line(error)}"
+    model.zero_grad()
+    try:
+        copy.deepcopy(model)
+    except Exception as error:
+        return f"cannot be copied once it has answered: {in_one_line(error)}"
+    return None
+
+
 @torch.no_grad()
 def _unsteady(model: nn.Module, other: nn.Module, images: Tensor) -> str | None:
     """Why a model's state dict does not decide its answers in evaluation, to follow its name.
@@ -217,7 +263,10 @@ def _unsteady(model: nn.Module, other: nn.Module, images: Tensor) -> str | None:
     Args:
         other: made from another seed; it gets the model's state.
     """
-    other.load_state_dict(model.state_dict())
+    try:
+        other.load_state_dict(model.state_dict())
+    except Exception as error:
+        return f"does not take its own state dict: {in_one_line(error)}"
     with seeded_globals(0, CPU):
         first, second, others = (net.eval()(to_unit(images)) for net in (model, model, other))
     if not torch.allclose(first, second, equal_nan=True):

@@ -6,10 +6,12 @@ What its code prints goes to standard error: results stand alone on standard out
 
 import hashlib
 import importlib
+import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from importlib.machinery import PathFinder
+from modulefinder import ModuleFinder
 from pathlib import Path
 from types import ModuleType
 
@@ -62,13 +64,36 @@ def own_model(factory: Callable[[int], object], name: str, folder: str, classes:
 
 
 def source_fingerprint(name: str, folder: str) -> str:
-    """A SHA-256 of the file that the factory stands in; not of what that imports.
+    """A SHA-256 of the file that the factory stands in or, where that imports others that lie
+    beside it, of all of them.
 
     Raises:
-        InputError: there is no such module.
+        InputError: there is no such module, or a file cannot be read.
     """
-    file = _module(name.rpartition(":")[0], folder).__file__
-    return file_sha256(Path(str(file)))
+    source = name.rpartition(":")[0]
+    file = Path(str(_module(source, folder).__file__))
+    imported = _imported(source, folder)
+    files = {
+        name: file_sha256(path)
+        for name, path in sorted(imported.items())
+        if path.resolve() != file.resolve()
+    }
+    if not files:
+        return file_sha256(file)
+    return hashlib.sha256(json.dumps([file_sha256(file), files]).encode()).hexdigest()
+
+
+def _imported(source: str, folder: str) -> dict[str, Path]:
+    """The modules that lie where the source lies, by name, of those that it and they import,
+    wherever in their code; with itself, if it is there."""
+    finder = ModuleFinder([_home(source, folder)])
+    if source.endswith(".py"):
+        finder.load_file(str(Path(folder) / source))
+    else:
+        with suppress(ImportError):  # it is installed
+            finder.import_hook(source)
+    files = {name: module.__file__ for name, module in finder.modules.items()}  # type: ignore[attr-defined]
+    return {name: Path(file) for name, file in files.items() if file is not None}
 
 
 def _home(source: str, folder: str) -> str:
@@ -113,10 +138,26 @@ def _run_file(file: Path) -> ModuleType:
     sys.modules[name] = module  # dataclasses look their module up there
     try:
         exec(compile(content, str(file), "exec"), module.__dict__)
+        _refuse_strangers(file)
     except BaseException:  # whatever ended it, half a module is no module
         del sys.modules[name]
         raise
     return module
+
+
+def _refuse_strangers(file: Path) -> None:
+    """Make sure that what a file has imported from beside it is not of the same name elsewhere.
+
+    Raises:
+        InputError: it is.
+    """
+    for name, beside in _imported(file.name, str(file.parent)).items():
+        loaded = getattr(sys.modules.get(name), "__file__", None)
+        if beside != file and loaded is not None and Path(loaded).resolve() != beside.resolve():
+            raise InputError(
+                f"{file} imports {name}, and gets {loaded}, which came first, instead of {beside}",
+                "rename one of them",
+            )
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -516,6 +517,30 @@ def test_two_requests_at_a_time_are_not_carried_out_into_one_folder(user: User) 
     assert refused == [f"another request is being carried out into {user.folder / 'request'}"]
     assert user.evidence("request")["asked"]["positions"] == [5]
     assert {file.name for file in (user.folder / "request").iterdir()} == {WEIGHTS, EVIDENCE}
+
+
+def test_a_list_that_can_be_read_once_only_is_refused(user: User) -> None:
+    os.mkfifo(user.folder / "pipe")
+    with pytest.raises(InputError, match="pipe is a pipe, which can be read once only"):
+        apply_request(
+            user.definition,
+            FT,
+            user.folder / "pipe",
+            user.folder / "request",
+            origin=Origin(),
+            device=CPU,
+        )
+
+
+def test_a_list_may_have_a_name_that_is_not_utf_8(user: User) -> None:
+    user.apply("latin", [5])
+    odd = os.fsdecode(os.fsencode(user.folder) + b"/caf\xe9.txt")
+    os.rename(user.folder / "latin.txt", odd)
+    evidence = apply_request(
+        user.definition, FT, Path(odd), user.folder / "odd", origin=Origin(), device=CPU
+    )
+    assert evidence["asked"]["index_file"] == r"caf\udce9.txt"
+    assert user.evidence("odd") == evidence
 
 
 @pytest.mark.parametrize("name", [WEIGHTS, EVIDENCE])

@@ -297,7 +297,8 @@ def test_a_second_request_goes_on_from_the_first(own: Walk, invoke: Invoke) -> N
     assert_figures(second["figures"]["after"], reached)
     again = invoke(own.folder, "apply", "--forget", "request.csv", "--out", "again", *words)
     again.assert_is_users_mistake()
-    assert "index 3, which was forgotten by an earlier request" in again.err
+    told = "index 3 (kind 0/03.png), which was forgotten by an earlier request"
+    assert told in again.err
     assert not (own.folder / "again").exists()
 
 

@@ -37,6 +37,21 @@ class Net(nn.Sequential):
 """
 
 
+MASKED = """
+import torch
+from torch import nn
+
+
+class Net(nn.Sequential):
+    def __init__(self, classes):
+        super().__init__(nn.Flatten(), nn.Linear(64, classes))
+        self.register_buffer("mask", torch.full((classes, classes), -torch.inf).triu(1))
+
+    def forward(self, images):
+        return super().forward(images) @ self.mask.softmax(dim=1)
+"""
+
+
 class Reporting:
     """Workers that report these things first, and then do as they are told."""
 
@@ -123,6 +138,13 @@ def test_nothing_more_is_trained_when_one_diverges(workspace: Workspace) -> None
     with pytest.raises(InputError, match="the original model gives answers that are not finite"):
         trained(material, ALL, workspace, SerialEngine(CPU), said.append)
     assert said == ["training the original model"]
+
+
+def test_a_mask_that_is_infinite_is_no_divergence(workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(MASKED)
+    material = Material.load(tiny().model_copy(update={"model": f"{tmp_path}/net.py:Net"}))
+    models = trained(material, ALL, workspace, SerialEngine(CPU), print)
+    assert models.keys() == set(ALL)
 
 
 def test_a_model_that_finds_no_memory_is_no_mistake_of_its_code(

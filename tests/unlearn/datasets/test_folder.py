@@ -1,5 +1,6 @@
 """Folders of images."""
 
+import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -216,6 +217,25 @@ def damage_ppm(folder: Path) -> None:
     (folder / "train/dog/m.ppm").write_bytes(b"P6 8 eight 255\n")
 
 
+def damage_dds(folder: Path) -> None:
+    """Of a format whose reader knows no such pixels, and says so in its own way."""
+    file = folder / "train/dog/m.dds"
+    grey(1).save(file)
+    content = bytearray(file.read_bytes())
+    content[80:84] = (4).to_bytes(4, "little")
+    content[84:88] = b"what"
+    file.write_bytes(content)
+
+
+def add_latin_name(folder: Path) -> None:
+    os.rename(bytes(folder / "train/dog/m.png"), bytes(folder / "train/dog") + b"/caf\xe9.png")
+
+
+def add_latin_class(folder: Path) -> None:
+    for part in ("train", "test"):
+        os.rename(bytes(folder / part / "dog"), bytes(folder / part) + b"/caf\xe9")
+
+
 def add_subfolder(folder: Path) -> None:
     (folder / "train/dog/more").mkdir()
     grey(1).save(folder / "train/dog/more/m.png")
@@ -241,6 +261,9 @@ def enlarge(folder: Path) -> None:
         (truncate, "train/dog/m.png"),
         (damage_header, "train/dog/m.png"),
         (damage_ppm, "train/dog/m.ppm"),
+        (damage_dds, "train/dog/m.dds"),
+        (add_latin_name, r"train/dog: the name 'caf\udce9.png' is not UTF-8"),
+        (add_latin_class, r"train: the name 'caf\udce9' is not UTF-8"),
         (enlarge, "test/dog/m.png"),
         (add_subfolder, "train/dog holds a folder, 'more'"),
         (add_dangling_link, "train/dog/n.png"),

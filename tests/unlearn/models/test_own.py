@@ -311,7 +311,7 @@ print(sum(p.double().sum().item() for p in model.parameters()))
         ("nets:frozen", "has nothing to train"),
         ("nets:kept", "makes the same model again"),
         ("nets:unseeded", "starts from other weights every time"),
-        ("nets:lazy", "cannot be used .*uninitialized parameter"),
+        ("nets:lazy", "waits for images to know the shapes of its parameters"),
         ("nets:computed", r"computes 1\.1\.weight from other parameters"),
         ("nets:extra", "keeps something in its state dict"),
         ("nets:Noisy", "answers at random in evaluation"),
@@ -353,7 +353,9 @@ def test_a_file_that_was_edited_is_read_anew(folder: Path) -> None:
     assert len(weights(made("nets.py:plain", folder))) > len(weights(before))
 
 
-def test_a_module_of_the_same_name_elsewhere_is_not_taken_for_it(folder: Path) -> None:
+def test_a_module_of_the_same_name_elsewhere_is_not_taken_for_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made("nets:plain", folder)
     (folder / "other").mkdir()
     for name in ("nets.py", "layers.py"):
@@ -361,6 +363,11 @@ def test_a_module_of_the_same_name_elsewhere_is_not_taken_for_it(folder: Path) -
     with pytest.raises(InputError, match=r"nets is not taken from .*other") as caught:
         made("nets:plain", folder / "other")
     assert "rename" in caught.value.remedy
+    with pytest.raises(
+        InputError, match=r"other/nets.py imports layers, and gets .*/layers.py, wh"
+    ):
+        made("nets.py:plain", folder / "other")
+    monkeypatch.delitem(sys.modules, "layers")
     assert isinstance(made("nets.py:plain", folder / "other"), nn.Module)
 
 
@@ -371,6 +378,83 @@ def test_the_fingerprint_is_of_the_file_wherever_it_lies(source: str, folder: Pa
     assert before == factory.source_fingerprint()
     (folder / "nets.py").write_text(NETS + "# edited\n")
     assert before != factory.source_fingerprint()
+
+
+@pytest.mark.parametrize("source", ["nets", "nets.py"])
+def test_the_fingerprint_is_of_what_it_imports_from_beside_it_too(
+    source: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "layers.py").write_text("from deeper import head")
+    (folder / "deeper.py").write_text(LAYERS)
+    (folder / "unused.py").write_text("a = 1")
+    factory = ModelFactory.for_data(f"{source}:plain", random_samples(3, 8), CLASSES, folder)
+    before = factory.source_fingerprint()
+    (folder / "unused.py").write_text("a = 2")
+    assert factory.source_fingerprint() == before
+    (folder / "deeper.py").write_text(LAYERS + "# edited\n")
+    assert factory.source_fingerprint() != before
+
+
+WITHOUT_IMPORTS = """
+import torch
+from torch import nn
+
+
+class Odd(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.first = nn.Conv2d(3, 6, 3, padding=1)
+        self.last = nn.Linear(6 * 4 * 4, classes)
+        {made}
+
+    def forward(self, images):
+        hidden = nn.functional.max_pool2d(self.first(images).relu(), 2)
+        {called}
+        return self.last(hidden.{flat})
+    {more}
+"""
+VIEW = "view(-1, 6 * 4 * 4)"
+
+
+def odd(folder: Path, made: str = "", called: str = "", more: str = "", flat: str = VIEW) -> str:
+    parts = {"made": made, "called": called, "more": more, "flat": flat}
+    (folder / "odd.py").write_text(WITHOUT_IMPORTS.format(**parts))
+    return "odd.py:Odd"
+
+
+def test_a_model_may_count_on_how_pytorch_lays_tensors(folder: Path) -> None:
+    view, flat = (made(odd(folder, flat=flat), folder) for flat in (VIEW, "flatten(1)"))
+    assert weights(view).equal(weights(flat))
+    images = random_samples(3, 8).images / 255
+    losses = [model.train()(images).square().sum() for model in (view, flat)]
+    for loss in losses:
+        loss.backward()
+    for mine, theirs in zip(view.parameters(), flat.parameters(), strict=True):
+        torch.testing.assert_close(mine.grad, theirs.grad)
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ({"called": "self.late = nn.Linear(2, 2)"}, "makes parts of itself when it is first call"),
+        (
+            {"called": "self.register_buffer('late', torch.ones(1))"},
+            "makes parts of itself when it is first called",
+        ),
+        (
+            {"more": "def get_extra_state(self): return torch.ones(1)"},
+            "does not take its own state dict",
+        ),
+        ({"made": "self.kept = []", "called": "self.kept.append(hidden)"}, "cannot be copied"),
+        ({"called": "hidden = hidden.detach().numpy()", "flat": "sum()"}, "cannot be used"),
+        ({"flat": f"{VIEW}).detach("}, "cannot be trained: RuntimeError"),
+    ],
+)
+def test_what_a_model_cannot_do_is_found_before_it_is_trained(
+    part: dict[str, str], words: str, folder: Path
+) -> None:
+    with pytest.raises(InputError, match=words):
+        made(odd(folder, **part), folder)
 
 
 @pytest.mark.parametrize("name", ["small-cnn", "torchvision:squeezenet1_1"])
