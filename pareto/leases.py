@@ -110,7 +110,7 @@ class LeaseWatch:
             lease: None if nobody has signed it yet; what another program has written there counts
                 as little.
         """
-        if not isinstance(lease, dict) or not lease.keys() >= SIGNED:
+        if not _is_lease(lease):
             lease = None
         if (
             lease is not None
@@ -129,6 +129,15 @@ class LeaseWatch:
         silent = last.silent + min(now - last.when, LOOK_SECONDS)
         self._seen[number] = _Look(beat, now, silent)
         return True if silent >= (UNSIGNED_SECONDS if lease is None else LEASE_SECONDS) else None
+
+
+def _is_lease(told: Any) -> bool:
+    return (
+        isinstance(told, dict)
+        and told.keys() >= SIGNED
+        and isinstance(told["pid"], int)
+        and isinstance(told["started"], int | float)
+    )
 
 
 def _is_alive(pid: int, started: float) -> bool:

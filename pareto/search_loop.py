@@ -84,7 +84,7 @@ def search(
         KeyboardInterrupt: stopped, at the user's second request or before the first trial.
     """
     end_if_imported_by_worker()
-    if budget < 1 or budget != int(budget):
+    if not isinstance(budget, int) or budget < 1:
         raise InputError(f"no study has {budget} trials", "use a whole number, 1 or more")
     check_max_failures(max_failures)
     if not isinstance(definition, Definition):

@@ -91,7 +91,7 @@ def fitted(checkpoint: Checkpoint, factory: ModelFactory) -> StateDict:
     model = factory(0, torch.device("cpu"))
     network = factory.network(model)
     expected = network.state_dict()
-    infinite = {name: ~tensor.isfinite() for name, tensor in expected.items()}  # such as masks
+    fresh = on_cpu(expected)
     weights = _without_wrappers(checkpoint.weights, expected)
     reshaped = [
         name for name in expected if name in weights and weights[name].shape != expected[name].shape
@@ -115,12 +115,21 @@ def fitted(checkpoint: Checkpoint, factory: ModelFactory) -> StateDict:
             name: (tuple(weights[name].shape), tuple(expected[name].shape)) for name in reshaped
         }
         raise _other_shapes(checkpoint.file, shapes, factory)
-    for name, tensor in network.state_dict().items():
-        if not bool((tensor.isfinite() | infinite[name]).all()):
-            raise InputError(
-                f"{checkpoint.file}: {name} is not finite", "train the model again, or mend it"
-            )
+    for name in not_finite(network.state_dict(), fresh):
+        raise InputError(
+            f"{checkpoint.file}: {name} is not finite", "train the model again, or mend it"
+        )
     return on_cpu(model.state_dict())
+
+
+def not_finite(weights: Mapping[str, Tensor], fresh: Mapping[str, Tensor]) -> list[str]:
+    """Names of weights that are not finite where those of a fresh model are; a mask may be infinite
+    from the beginning. All are on the CPU."""
+    return [
+        name
+        for name, tensor in weights.items()
+        if not bool((tensor.isfinite() | ~fresh[name].isfinite()).all())
+    ]
 
 
 def on_cpu(state: Mapping[str, Tensor]) -> StateDict:

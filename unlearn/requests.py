@@ -21,9 +21,7 @@ HEADERS = ("index", "file")
 """Columns of a CSV file that name samples; where both do, they have to agree."""
 DELIMITERS = (",", ";", "\t")
 """Of CSV: spreadsheets write the second in many countries, and call text with the third so too."""
-HEADER_REMEDY = (
-    "begin it with column names, separated by commas: index or, for images by name, file"
-)
+HEADER_REMEDY = "begin it with column names: index or, for images by name, file"
 RANGE_REMEDY = "indices count the training samples from 0"
 
 
@@ -97,6 +95,10 @@ def resolve(
     elif isinstance(request, ClassRequest):
         forgotten_class = _class_position(request.label, dataset.classes)
         members = stays & (labels == forgotten_class)
+        if not members.any():
+            raise InputError(
+                f"no sample of class {request.label!r} is left to forget", "name another class"
+            )
         chosen = _draw(members.nonzero().flatten(), request.fraction, seed)
     else:
         indices = read_indices(request.file, dataset.files or ())
@@ -119,12 +121,13 @@ def read_indices(
     """Read training indices from a file.
 
     `.npy` holds a one-dimensional integer array. Anything else is text with one index per line
-    or several separated by commas or blanks; `#` starts a comment. A CSV file with several columns
-    begins with a header that calls one of them `index` or `file`; where both are there, they have
-    to agree. With a single column it needs no header. It is separated by what comes first in its
-    first line of comma, semicolon and tab. Where samples lie in files, `<class>/<file>` may stand
-    for the index; in text, a name with blanks or commas takes a line of its own. Nothing is
-    guessed: a line taken for a header by mistake would be a person who is not forgotten.
+    or several separated by commas or blanks; `#` starts a comment. A CSV file (`.csv`, `.tsv`) with
+    several columns begins with a header that calls one of them `index` or `file`; where both are
+    there, they have to agree. With a single column it needs no header. It is separated by what
+    comes first in its first line of comma, semicolon and tab. Where samples lie in files,
+    `<class>/<file>` may stand for the index; in text, a name with blanks or commas takes a line of
+    its own. Nothing is guessed: a line taken for a header by mistake would be a person who is not
+    forgotten.
 
     Args:
         known: the files of the training samples, by position.

@@ -72,7 +72,7 @@ def apply_request(
     if original is not None:
         definition = definition.model_copy(update={"original": str(original)})
     given = None if definition.original is None else Given.of(Path(definition.original).resolve())
-    if index_file.is_fifo():
+    if _is_pipe(index_file):
         raise InputError(
             f"{index_file} is a pipe, which can be read once only",
             "write the list to a file, which the evidence can speak of",
@@ -141,6 +141,13 @@ def apply_request(
         written = json.dumps(evidence, indent=2, ensure_ascii=False)
         write_at_once(folder / EVIDENCE, written.encode())
         return evidence
+
+
+def _is_pipe(file: Path) -> bool:
+    try:
+        return file.is_fifo()
+    except OSError:  # what is wrong with it is told where it is read
+        return False
 
 
 def _other_files(material: Material, study_identity: Mapping[str, Any] | None) -> set[str]:

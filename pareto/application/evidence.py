@@ -172,7 +172,7 @@ def _weights(done: Application, weights: Path) -> dict[str, Any]:
     factory, given = done.material.factory, done.weights_file
     return {
         "model": done.material.definition.model,
-        "model_file_sha256": factory.source_fingerprint(),
+        "model_files_sha256": factory.source_files(),
         "normalisation": {"mean": list(factory.mean), "std": list(factory.std)},
         "before": {
             "file": None if given is None else given.name,

@@ -8,7 +8,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from pareto.preparation.earlier import EVIDENCE, WEIGHTS, mark_of
-from unlearn.errors import InputError
+from unlearn.errors import InputError, first_line
 
 LOCK = ".lock"
 
@@ -24,15 +24,21 @@ def claimed(folder: Path, index_file_sha256: str) -> Iterator[None]:
     lock = FileLock(folder / LOCK)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"cannot make {folder}: {error.strerror}", "name another folder with --out"
+        ) from None
+    try:
         lock.acquire(timeout=0)
     except Timeout:
         raise InputError(
             f"another request is being carried out into {folder}",
             "wait until it is done, or name another folder with --out",
         ) from None
-    except OSError as error:
+    except (OSError, NotImplementedError) as error:
         raise InputError(
-            f"cannot make {folder}: {error.strerror}", "name another folder with --out"
+            f"cannot lock {folder / LOCK}: {first_line(error)}",
+            "name a folder in another file system with --out",
         ) from None
     try:
         check_folder(folder, index_file_sha256)

@@ -6,7 +6,8 @@ import math
 import statistics
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -29,12 +30,19 @@ class _ResultConsole(Console):
         raise BrokenPipeError
 
     def print(self, *what: Any, **how: Any) -> None:
-        try:
+        with _terminal_may_go_away():
             super().print(*what, **how)
-        except OSError as error:
-            if error.errno != errno.EIO:
-                raise
-            raise BrokenPipeError from None  # it was a terminal
+
+
+@contextmanager
+def _terminal_may_go_away() -> Iterator[None]:
+    """What is written in the block may find no terminal any more, as it may no other reader."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        raise BrokenPipeError from None
 
 
 class _MessageConsole(Console):
@@ -60,12 +68,14 @@ message_console = _MessageConsole(stderr=True, **_as_it_is)
 
 def print_json(content: Mapping[str, Any] | Sequence[Any]) -> None:
     """Print JSON to standard output."""
-    print(json.dumps(content, indent=2, ensure_ascii=False))
+    with _terminal_may_go_away():
+        print(json.dumps(content, indent=2, ensure_ascii=False), flush=True)
 
 
 def print_csv(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print rows to standard output as CSV, with a header."""
-    sys.stdout.write(csv_text(rows))
+    with _terminal_may_go_away():
+        print(csv_text(rows), end="", flush=True)
 
 
 LOW_CEILING = 0.5

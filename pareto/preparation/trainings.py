@@ -18,7 +18,7 @@ from pareto.errors import EngineError
 from pareto.preparation.material import Material
 from pareto.trials.outcome import Failure
 from pareto.workspace.artifacts import Artifact, Workspace
-from unlearn.checkpoint import on_cpu
+from unlearn.checkpoint import not_finite, on_cpu
 from unlearn.errors import InputError, in_one_line
 from unlearn.models import ModelFactory
 from unlearn.seeds import derive_seed
@@ -184,7 +184,7 @@ def _train(material: Material, training: Training, device: torch.device) -> Arti
         material.definition.training_recipe,
         derive_seed(material.seed, *path),
     )
-    # Buffers may be infinite from the beginning, as masks are.
-    if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
+    weights = on_cpu(model.state_dict())
+    if not_finite(weights, material.factory(0, torch.device("cpu")).state_dict()):
         raise diverged(training)  # before others are trained in vain
-    return Artifact(on_cpu(model.state_dict()))
+    return Artifact(weights)

@@ -163,7 +163,7 @@ def test_a_trial_that_nobody_signs_is_lost_in_the_end(watch: LeaseWatch) -> None
 
 
 @pytest.mark.usefixtures("short")
-@pytest.mark.parametrize("lease", ["x", 3, [], {}, {"host": "elsewhere"}])
+@pytest.mark.parametrize("lease", ["x", 3, [], {}, dict.fromkeys(SIGNED, "x")])
 def test_what_another_program_has_signed_is_lost_in_the_end(
     watch: LeaseWatch, lease: object
 ) -> None:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torchvision.models import squeezenet1_1
 
 from tests.unlearn.models.samples import CPU, random_samples
-from unlearn.checkpoint import fitted, load_checkpoint, save_checkpoint
+from unlearn.checkpoint import fitted, load_checkpoint, not_finite, save_checkpoint
 from unlearn.errors import InputError
 from unlearn.models import ModelFactory, Normalisation
 
@@ -223,6 +223,13 @@ def test_weights_may_have_a_mask_that_is_infinite(tmp_path: Path) -> None:
     save_checkpoint(file, spoilt, factory.mean, factory.std)
     with pytest.raises(InputError, match="mask is not finite"):
         fitted(load_checkpoint(file), factory)
+
+
+def test_running_statistics_that_have_overflowed_are_not_finite(factory: ModelFactory) -> None:
+    fresh = factory(3, CPU).state_dict()
+    spoilt = {**fresh, "1.1.running_var": torch.full((6,), torch.inf)}
+    assert not_finite(fresh, fresh) == []
+    assert not_finite(spoilt, fresh) == ["1.1.running_var"]
 
 
 def test_a_network_of_torchvision_for_grey_images_is_its_authors_own(tmp_path: Path) -> None:

@@ -311,6 +311,8 @@ def test_a_fraction_too_small_for_one_sample_is_refused() -> None:
 
 def test_fractions_are_of_what_is_not_gone_yet() -> None:
     assert len(resolve(RandomRequest(0.5), TWENTY, 0, gone=range(12)).forget) == 4
+    with pytest.raises(InputError, match="no sample of class 'cat' is left to forget"):
+        resolve(ClassRequest("cat", 1.0), TWENTY, 0, gone=range(0, 20, 2))
     left = resolve(ClassRequest("cat", 1.0), TWENTY, 0, gone=range(12))
     assert left.forget.tolist() == [12, 16]
 

@@ -135,7 +135,7 @@ def _read(file: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
                 return (deep * (255 / 65535)).round().clip(0, 255).astype(np.uint8)
             mode = "L" if image.mode in ("1", "L", "LA") else "RGB"
             return np.array(image if image.mode == mode else image.convert(mode))
-    except InputError:
+    except (InputError, MemoryError):
         raise
     except Exception as error:  # damaged files break Pillow's many readers in many ways
         raise InputError(

@@ -1,6 +1,8 @@
 """From a model's name to freshly initialised networks."""
 
 import copy
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,7 +17,7 @@ from unlearn.datasets import Samples, to_unit
 from unlearn.errors import InputError, in_one_line
 from unlearn.models._architectures import ARCHITECTURES
 from unlearn.models._convolution import quicken
-from unlearn.models._own import own_factory, own_model, source_fingerprint
+from unlearn.models._own import own_factory, own_model, source_files
 from unlearn.models._torchvision import PREFIX, torchvision_model
 from unlearn.pruning import prune
 from unlearn.seeds import seeded_globals
@@ -103,9 +105,11 @@ class ModelFactory:
         if name in ARCHITECTURES:
             _check_size(name, train.images)
             return factory
-        if not _runs(factory, train.images[:2]):
+        try:
+            _try_out(factory, train.images[:2])
+        except InputError:
             factory = replace(factory, plain=True)
-        _try_out(factory, train.images[:2])
+            _try_out(factory, train.images[:2])
         return factory
 
     def __call__(self, seed: int, device: torch.device) -> nn.Module:
@@ -140,11 +144,22 @@ class ModelFactory:
         factory = own_factory(self.name, self.folder)
         return partial(own_model, factory, self.name, self.folder, self.classes)
 
-    def source_fingerprint(self) -> str | None:
-        """What tells one version of the user's own model from another; None if it is not theirs."""
+    def source_files(self) -> dict[str, str] | None:
+        """The SHA-256 of each file of the user's own model, by its path; None if it is not
+        theirs."""
         if self.name in ARCHITECTURES or self.name.startswith(PREFIX):
             return None
-        return source_fingerprint(self.name, self.folder)
+        return source_files(self.name, self.folder)
+
+    def source_fingerprint(self) -> str | None:
+        """What tells one version of the user's own model from another: the SHA-256 of its file or,
+        if there are several, of what tells these; None if it is not theirs."""
+        files = self.source_files()
+        if files is None:
+            return None
+        if len(files) == 1:
+            return next(iter(files.values()))
+        return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
 
 def _statistics(images: Tensor) -> Normalisation:
@@ -162,19 +177,6 @@ def _check_size(name: str, images: Tensor) -> None:
             f"images of {width}×{height} pixels are too small for {name}",
             f"use {smallest}×{smallest} or larger, or another model",
         )
-
-
-def _runs(factory: ModelFactory, images: Tensor) -> bool:
-    """Whether a model answers images."""
-    try:
-        model = factory(0, CPU)
-        with seeded_globals(0, CPU):
-            model(to_unit(images))
-    except InputError:
-        raise
-    except Exception:  # which is told of where it is tried out
-        return False
-    return True
 
 
 def _try_out(factory: ModelFactory, images: Tensor) -> None:
@@ -223,7 +225,7 @@ def _unusable(model: nn.Module, again: nn.Module) -> str | None:
     Args:
         again: made from the same seed.
     """
-    if any(map(is_lazy, again.parameters())):
+    if any(map(is_lazy, [*again.parameters(), *again.buffers()])):
         return "waits for images to know the shapes of its parameters: say them when it is made"
     if not any(parameter.requires_grad for parameter in model.parameters()):
         return "has nothing to train"

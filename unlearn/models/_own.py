@@ -6,12 +6,10 @@ What its code prints goes to standard error: results stand alone on standard out
 
 import hashlib
 import importlib
-import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, redirect_stdout
 from importlib.machinery import PathFinder
-from modulefinder import ModuleFinder
 from pathlib import Path
 from types import ModuleType
 
@@ -19,6 +17,7 @@ from torch import nn
 
 from unlearn.errors import InputError, in_one_line
 from unlearn.files import file_sha256, read_bytes
+from unlearn.models._imports import modules, names_in
 
 REMEDY = "name MODULE:FUNCTION or FILE.py:FUNCTION; it is called with the number of classes"
 GUARD = "put what it does as a program under: if __name__ == '__main__'"
@@ -63,37 +62,23 @@ def own_model(factory: Callable[[int], object], name: str, folder: str, classes:
     return model
 
 
-def source_fingerprint(name: str, folder: str) -> str:
-    """A SHA-256 of the file that the factory stands in or, where that imports others that lie
-    beside it, of all of them.
+def source_files(name: str, folder: str) -> dict[str, str]:
+    """The SHA-256 of the file that the factory stands in, and of each that it imports from where it
+    lies, by their paths from there.
 
     Raises:
         InputError: there is no such module, or a file cannot be read.
     """
     source = name.rpartition(":")[0]
+    home = Path(_home(source, folder))
     file = Path(str(_module(source, folder).__file__))
-    imported = _imported(source, folder)
-    files = {
-        name: file_sha256(path)
-        for name, path in sorted(imported.items())
-        if path.resolve() != file.resolve()
-    }
-    if not files:
-        return file_sha256(file)
-    return hashlib.sha256(json.dumps([file_sha256(file), files]).encode()).hexdigest()
-
-
-def _imported(source: str, folder: str) -> dict[str, Path]:
-    """The modules that lie where the source lies, by name, of those that it and they import,
-    wherever in their code; with itself, if it is there."""
-    finder = ModuleFinder([_home(source, folder)])
     if source.endswith(".py"):
-        finder.load_file(str(Path(folder) / source))
+        files = {file, *modules(names_in(file), home).values()}
     else:
-        with suppress(ImportError):  # it is installed
-            finder.import_hook(source)
-    files = {name: module.__file__ for name, module in finder.modules.items()}  # type: ignore[attr-defined]
-    return {name: Path(file) for name, file in files.items() if file is not None}
+        files = set(modules([tuple(source.split("."))], home).values())
+    if not files:  # it is installed
+        return {file.name: file_sha256(file)}
+    return {path.relative_to(home).as_posix(): file_sha256(path) for path in sorted(files)}
 
 
 def _home(source: str, folder: str) -> str:
@@ -151,9 +136,11 @@ def _refuse_strangers(file: Path) -> None:
     Raises:
         InputError: it is.
     """
-    for name, beside in _imported(file.name, str(file.parent)).items():
+    for name, beside in modules(names_in(file), file.parent).items():
         loaded = getattr(sys.modules.get(name), "__file__", None)
-        if beside != file and loaded is not None and Path(loaded).resolve() != beside.resolve():
+        if loaded is None or beside == file or name.partition(".")[0] in sys.stdlib_module_names:
+            continue  # of Python's own modules everybody gets that one
+        if Path(loaded).resolve() != beside.resolve():
             raise InputError(
                 f"{file} imports {name}, and gets {loaded}, which came first, instead of {beside}",
                 "rename one of them",

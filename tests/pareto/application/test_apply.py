@@ -294,7 +294,7 @@ def test_a_model_without_prunable_weights_has_no_zeros(user: User) -> None:
     torch.save({"weight": torch.ones(64, 10)}, user.folder / "bare.pt")
     evidence = user.apply("bare", [1], definition=definition, original=user.folder / "bare.pt")
     assert evidence["weights"]["after"]["zeros"] == 0
-    assert evidence["weights"]["model_file_sha256"] == sha256(user.folder / "net.py")
+    assert evidence["weights"]["model_files_sha256"] == {"net.py": sha256(user.folder / "net.py")}
 
 
 # One request after the other.
@@ -529,6 +529,14 @@ def test_a_list_that_can_be_read_once_only_is_refused(user: User) -> None:
             user.folder / "request",
             origin=Origin(),
             device=CPU,
+        )
+
+
+def test_a_list_with_a_name_that_no_file_can_have_is_told_of(user: User) -> None:
+    file = user.folder / ("x" * 300)
+    with pytest.raises(InputError, match=r"cannot read .*: File name too long"):
+        apply_request(
+            user.definition, FT, file, user.folder / "request", origin=Origin(), device=CPU
         )
 
 

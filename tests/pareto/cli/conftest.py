@@ -25,10 +25,12 @@ def invoke(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
         # It replaces these for good.
         monkeypatch.setattr("sys.unraisablehook", sys.unraisablehook)
         handlers = {number: signal.getsignal(number) for number in STOPS}
-        with pytest.raises(SystemExit) as caught:
-            main()
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+        try:
+            with pytest.raises(SystemExit) as caught:
+                main()
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
         assert isinstance(caught.value.code, int)
         return Ending(caught.value.code, *capsys.readouterr())
 

@@ -43,8 +43,9 @@ def test_a_study_on_a_server_never_tells_its_password(
         assert file.is_dir() or b"s3cr3t" not in file.read_bytes()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_search_on_ray_ends_with_the_first_interrupt_and_can_be_gone_on_with(
-    slow_home: Home, start: Start
+    slow_home: Home, start: Start, number: signal.Signals
 ) -> None:
     words = ["--study", NAME, "--budget", "1000", "--engine", "ray", "--workers", "1"]
     program = start(slow_home.folder, *words)
@@ -52,7 +53,7 @@ def test_a_search_on_ray_ends_with_the_first_interrupt_and_can_be_gone_on_with(
     others = psutil.Process(program.process.pid).children(recursive=True)
     assert "raylet" in {process.name() for process in others}
     # As a terminal, `timeout` and batch systems do: to all of its processes.
-    os.killpg(program.process.pid, signal.SIGTERM)
+    os.killpg(program.process.pid, number)
     ending = program.end()
     assert ending.code == 130
     assert "Traceback" not in ending.err

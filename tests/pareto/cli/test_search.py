@@ -191,6 +191,15 @@ def test_an_interrupt_lets_running_trials_end(slow_home: Home, start: Start, wor
     assert len(slow_home.states()) < 100
 
 
+def wait_for_a_trial(process: "subprocess.Popen[bytes]", home: Home) -> None:
+    given_up = time.monotonic() + SECONDS
+    while not home.complete():
+        if process.poll() is not None or time.monotonic() > given_up:
+            process.kill()
+            raise AssertionError("no trial is complete")
+        time.sleep(0.05)
+
+
 def test_an_interrupt_is_one_where_nobody_reads_the_results(slow_home: Home) -> None:
     pipe = subprocess.PIPE  # as of `| tee`, which Ctrl-C ends first
     process = subprocess.Popen(
@@ -201,8 +210,7 @@ def test_an_interrupt_is_one_where_nobody_reads_the_results(slow_home: Home) -> 
     )
     assert process.stdout is not None
     process.stdout.close()
-    while not slow_home.complete():
-        time.sleep(0.05)
+    wait_for_a_trial(process, slow_home)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=SECONDS)
     assert said.splitlines()[-2].startswith(b"error: interrupted")
@@ -220,8 +228,7 @@ def test_a_terminal_that_goes_away_ends_a_search_well(slow_home: Home) -> None:
         stderr=its_end,
     )
     os.close(its_end)
-    while not slow_home.complete():
-        time.sleep(0.05)
+    wait_for_a_trial(process, slow_home)
     os.close(terminal)
     process.send_signal(signal.SIGHUP)
     assert process.wait(timeout=SECONDS) == 130

@@ -1,5 +1,6 @@
 """The user's own models, in files outside of the project."""
 
+import hashlib
 import pickle
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from torch import nn
 from tests.unlearn.models.samples import CPU, global_state, random_samples, weights
 from unlearn.errors import InputError
 from unlearn.models import ModelFactory
+from unlearn.models._own import source_files
 
 NETS = """
 import math
@@ -380,14 +382,58 @@ def test_the_fingerprint_is_of_the_file_wherever_it_lies(source: str, folder: Pa
     assert before != factory.source_fingerprint()
 
 
-@pytest.mark.parametrize("source", ["nets", "nets.py"])
-def test_the_fingerprint_is_of_what_it_imports_from_beside_it_too(
-    source: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+# What imports look like, of which some fail and are caught.
+HELPED = """
+from torch import nn
+
+try:
+    from . import relative
+except ImportError:
+    import relative
+try:
+    import broken.part
+except SyntaxError:
+    pass
+import queue
+import package.inner as inner
+from spaces.blocks import *
+from layers import head
+
+
+def net(classes):
+    from late import late
+
+    return nn.Sequential(nn.Flatten(), nn.Linear(192, 8), head(8, classes))
+"""
+
+
+@pytest.mark.parametrize("source", ["helped", "helped.py", "bundle.helped"])
+def test_a_model_is_its_file_with_all_that_it_imports_from_beside_it(
+    source: str, folder: Path
 ) -> None:
-    (folder / "layers.py").write_text("from deeper import head")
-    (folder / "deeper.py").write_text(LAYERS)
-    (folder / "unused.py").write_text("a = 1")
-    factory = ModelFactory.for_data(f"{source}:plain", random_samples(3, 8), CLASSES, folder)
+    files = {
+        f"{source.removesuffix('.py').replace('.', '/')}.py": HELPED,
+        **({"bundle/__init__.py": "import relative"} if source.startswith("bundle") else {}),
+        "layers.py": "from deeper import head",
+        "deeper.py": LAYERS,
+        "relative.py": "a = 1",
+        "late.py": "late = 1",
+        "queue.py": "raise AssertionError('Python has its own')",
+        "package/__init__.py": "from .outer import *",
+        "package/inner.py": "from . import sibling",
+        "package/outer.py": "",
+        "package/sibling.py": "",
+        "spaces/blocks.py": "",
+        "broken/__init__.py": "def (",
+        "broken/part.py": "",
+    }
+    for name, text in {**files, "unused.py": "", "package/unused.py": ""}.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    factory = ModelFactory.for_data(f"{source}:net", random_samples(3, 8), CLASSES, folder)
+    assert factory.source_files() == {
+        name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()
+    }
     before = factory.source_fingerprint()
     (folder / "unused.py").write_text("a = 2")
     assert factory.source_fingerprint() == before
@@ -422,8 +468,11 @@ def odd(folder: Path, made: str = "", called: str = "", more: str = "", flat: st
     return "odd.py:Odd"
 
 
-def test_a_model_may_count_on_how_pytorch_lays_tensors(folder: Path) -> None:
-    view, flat = (made(odd(folder, flat=flat), folder) for flat in (VIEW, "flatten(1)"))
+@pytest.mark.parametrize("when", ["True", "not self.training"])
+def test_a_model_may_count_on_how_pytorch_lays_tensors(when: str, folder: Path) -> None:
+    called = f"hidden = hidden.{VIEW} if {when} else hidden"
+    view = made(odd(folder, called=called, flat="flatten(1)"), folder)
+    flat = made(odd(folder, flat="flatten(1)"), folder)
     assert weights(view).equal(weights(flat))
     images = random_samples(3, 8).images / 255
     losses = [model.train()(images).square().sum() for model in (view, flat)]
@@ -448,6 +497,7 @@ def test_a_model_may_count_on_how_pytorch_lays_tensors(folder: Path) -> None:
         ({"made": "self.kept = []", "called": "self.kept.append(hidden)"}, "cannot be copied"),
         ({"called": "hidden = hidden.detach().numpy()", "flat": "sum()"}, "cannot be used"),
         ({"flat": f"{VIEW}).detach("}, "cannot be trained: RuntimeError"),
+        ({"made": "self.norm = nn.LazyBatchNorm2d(affine=False)"}, "waits for images to know"),
     ],
 )
 def test_what_a_model_cannot_do_is_found_before_it_is_trained(
@@ -455,6 +505,20 @@ def test_what_a_model_cannot_do_is_found_before_it_is_trained(
 ) -> None:
     with pytest.raises(InputError, match=words):
         made(odd(folder, **part), folder)
+
+
+def test_a_file_may_be_a_link(folder: Path) -> None:
+    (folder / "below").mkdir()
+    (folder / "below/link.py").symlink_to(folder / "nets.py")
+    (folder / "layers.py").rename(folder / "below/layers.py")
+    factory = ModelFactory.for_data("below/link.py:plain", random_samples(3, 8), CLASSES, folder)
+    assert set(factory.source_files() or {}) == {"link.py", "layers.py"}
+
+
+def test_an_installed_module_is_its_file_alone(folder: Path) -> None:
+    content = Path(str(nn.__file__)).read_bytes()
+    files = source_files("torch.nn:Identity", str(folder))
+    assert files == {"__init__.py": hashlib.sha256(content).hexdigest()}
 
 
 @pytest.mark.parametrize("name", ["small-cnn", "torchvision:squeezenet1_1"])
