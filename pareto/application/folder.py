@@ -35,7 +35,7 @@ def claimed(folder: Path, index_file_sha256: str) -> Iterator[None]:
             f"another request is being carried out into {folder}",
             "wait until it is done, or name another folder with --out",
         ) from None
-    except (OSError, NotImplementedError) as error:
+    except (OSError, NotImplementedError) as error:  # not every file system has such locks
         raise InputError(
             f"cannot lock {folder / LOCK}: {first_line(error)}",
             "name a folder in another file system with --out",

@@ -36,7 +36,8 @@ class _ResultConsole(Console):
 
 @contextmanager
 def _terminal_may_go_away() -> Iterator[None]:
-    """What is written in the block may find no terminal any more, as it may no other reader."""
+    """What is written in the block, and flushed, may find no terminal any more: then its reader has
+    gone, as of a pipe."""
     try:
         yield
     except OSError as error:

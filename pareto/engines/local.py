@@ -59,11 +59,12 @@ def end_if_imported_by_worker() -> None:
         os._exit(_NO_GUARD)
 
 
-def refuse_long_temporary_folder() -> None:
-    """Make sure that the sockets of a pool, which lie in it, can have names.
+def check_temporary_folder() -> None:
+    """Make sure that there is a folder for temporary files, and that the sockets of a pool, which
+    lie in it, can have names.
 
     Raises:
-        InputError: they cannot, or there is no such folder.
+        InputError: there is none, or they cannot.
     """
     try:
         folder = tempfile.gettempdir()

@@ -81,7 +81,7 @@ class EngineSettings:
             InputError: there is no such device, or it would be shared and must not be.
         """
         if self.name == "local" and len(self._devices(runtime)) > 1:
-            local.refuse_long_temporary_folder()
+            local.check_temporary_folder()
         if self.name == "ray":
             _refuse_homeless()
 

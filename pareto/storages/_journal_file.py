@@ -14,7 +14,7 @@ TAIL_BYTES = 1 << 16
 
 
 class Damaged(OSError, ValueError):
-    """A journal is no journal any more."""
+    """A journal is none any more: a place that fails, or a wrong file for who opens it."""
 
 
 class JournalFile(JournalFileBackend):

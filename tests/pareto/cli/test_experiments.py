@@ -2,7 +2,7 @@
 
 import pytest
 
-from pareto.cli._experiments import end
+from pareto.cli._experiments import end, ending
 from pareto.errors import TrialFails
 from pareto.experiments.experiment import Results
 
@@ -35,3 +35,18 @@ def test_of_many_failures_the_first_are_named() -> None:
 def test_an_interruption_is_told_as_such_even_after_failures(failure: dict[int, str]) -> None:
     with pytest.raises(KeyboardInterrupt):
         end(results(failure, {}, interrupted=True), LABELS)
+
+
+@pytest.mark.parametrize(
+    ("told", "ends_with"),
+    [
+        (results({}, {}), BrokenPipeError),
+        (results({0: "ValueError: no"}, {}), TrialFails),
+        (results({}, {}, interrupted=True), KeyboardInterrupt),
+    ],
+)
+def test_what_is_missing_counts_for_more_than_that_nobody_reads(
+    told: Results, ends_with: type[BaseException]
+) -> None:
+    with pytest.raises(ends_with), ending(told, LABELS):
+        raise BrokenPipeError

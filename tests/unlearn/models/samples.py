@@ -1,14 +1,17 @@
 """What the tests of models share."""
 
 import random
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from unlearn.datasets import Samples
+from unlearn.models import ModelFactory
 
 CPU = torch.device("cpu")
+CLASSES = 5
 
 
 def random_samples(channels: int, size: int) -> Samples:
@@ -16,6 +19,11 @@ def random_samples(channels: int, size: int) -> Samples:
         0, 256, (6, channels, size, size), generator=torch.Generator().manual_seed(0)
     )
     return Samples(images.to(torch.uint8), torch.zeros(6, dtype=torch.int64))
+
+
+def made(name: str, folder: Path, seed: int = 0) -> nn.Module:
+    """The user's model of this name, for small images in colour."""
+    return ModelFactory.for_data(name, random_samples(3, 8), CLASSES, folder)(seed, CPU)
 
 
 def weights(model: nn.Module) -> Tensor:

@@ -10,7 +10,14 @@ import pytest
 import torch
 from torch import nn
 
-from tests.unlearn.models.samples import CPU, global_state, random_samples, weights
+from tests.unlearn.models.samples import (
+    CLASSES,
+    CPU,
+    global_state,
+    made,
+    random_samples,
+    weights,
+)
 from unlearn.errors import InputError
 from unlearn.models import ModelFactory
 from unlearn.models._own import source_files
@@ -184,7 +191,6 @@ def head(features, classes):
 """
 
 GOOD = ("plain", "Transformer", "drawn_elsewhere", "tied")
-CLASSES = 5
 
 
 @pytest.fixture
@@ -205,10 +211,6 @@ def _forget_modules() -> object:
             sys.modules[name].__file__
         ):
             del sys.modules[name]
-
-
-def made(name: str, folder: Path, seed: int = 0) -> nn.Module:
-    return ModelFactory.for_data(name, random_samples(3, 8), CLASSES, folder)(seed, CPU)
 
 
 @pytest.mark.parametrize("source", ["nets", "nets.py"])
@@ -439,72 +441,6 @@ def test_a_model_is_its_file_with_all_that_it_imports_from_beside_it(
     assert factory.source_fingerprint() == before
     (folder / "deeper.py").write_text(LAYERS + "# edited\n")
     assert factory.source_fingerprint() != before
-
-
-WITHOUT_IMPORTS = """
-import torch
-from torch import nn
-
-
-class Odd(nn.Module):
-    def __init__(self, classes):
-        super().__init__()
-        self.first = nn.Conv2d(3, 6, 3, padding=1)
-        self.last = nn.Linear(6 * 4 * 4, classes)
-        {made}
-
-    def forward(self, images):
-        hidden = nn.functional.max_pool2d(self.first(images).relu(), 2)
-        {called}
-        return self.last(hidden.{flat})
-    {more}
-"""
-VIEW = "view(-1, 6 * 4 * 4)"
-
-
-def odd(folder: Path, made: str = "", called: str = "", more: str = "", flat: str = VIEW) -> str:
-    parts = {"made": made, "called": called, "more": more, "flat": flat}
-    (folder / "odd.py").write_text(WITHOUT_IMPORTS.format(**parts))
-    return "odd.py:Odd"
-
-
-@pytest.mark.parametrize("when", ["True", "not self.training"])
-def test_a_model_may_count_on_how_pytorch_lays_tensors(when: str, folder: Path) -> None:
-    called = f"hidden = hidden.{VIEW} if {when} else hidden"
-    view = made(odd(folder, called=called, flat="flatten(1)"), folder)
-    flat = made(odd(folder, flat="flatten(1)"), folder)
-    assert weights(view).equal(weights(flat))
-    images = random_samples(3, 8).images / 255
-    losses = [model.train()(images).square().sum() for model in (view, flat)]
-    for loss in losses:
-        loss.backward()
-    for mine, theirs in zip(view.parameters(), flat.parameters(), strict=True):
-        torch.testing.assert_close(mine.grad, theirs.grad)
-
-
-@pytest.mark.parametrize(
-    ("part", "words"),
-    [
-        ({"called": "self.late = nn.Linear(2, 2)"}, "makes parts of itself when it is first call"),
-        (
-            {"called": "self.register_buffer('late', torch.ones(1))"},
-            "makes parts of itself when it is first called",
-        ),
-        (
-            {"more": "def get_extra_state(self): return torch.ones(1)"},
-            "does not take its own state dict",
-        ),
-        ({"made": "self.kept = []", "called": "self.kept.append(hidden)"}, "cannot be copied"),
-        ({"called": "hidden = hidden.detach().numpy()", "flat": "sum()"}, "cannot be used"),
-        ({"flat": f"{VIEW}).detach("}, "cannot be trained: RuntimeError"),
-        ({"made": "self.norm = nn.LazyBatchNorm2d(affine=False)"}, "waits for images to know"),
-    ],
-)
-def test_what_a_model_cannot_do_is_found_before_it_is_trained(
-    part: dict[str, str], words: str, folder: Path
-) -> None:
-    with pytest.raises(InputError, match=words):
-        made(odd(folder, **part), folder)
 
 
 def test_a_file_may_be_a_link(folder: Path) -> None:
