@@ -21,7 +21,7 @@ from pareto.cli.search import search
 from pareto.cli.show import show
 from pareto.cli.sweep import sweep
 from pareto.cli.validate import validate
-from pareto.trials.stop_request import STOPS, interrupt_again, is_left_alone
+from pareto.trials.stop_request import STOPS, Interruption, drop_silently, is_left_alone
 from unlearn.errors import InputError, UserFacingError
 
 INTERRUPTED = 130
@@ -69,10 +69,11 @@ for command in (search, list_studies, show, pick, validate, apply, compare, swee
 
 def main() -> NoReturn:
     """Run the program; a user's mistake ends it with two lines and exit code 2."""
-    for number in STOPS[1:]:  # wherever they come; Python does so for SIGINT
+    interruption = Interruption()
+    for number in STOPS:
         if not is_left_alone(number):
-            signal.signal(number, signal.default_int_handler)
-    sys.unraisablehook = interrupt_again
+            signal.signal(number, interruption.on_signal)
+    sys.unraisablehook = drop_silently
     atexit.register(gc.freeze)  # what is left then goes with the process, without a last look at it
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed, as by `>&-`
@@ -120,6 +121,8 @@ def main() -> NoReturn:
         _discard_output()
         _complain(f"there is no room left to write to: {error}", "make room, and run it again")
         code = 1
+    finally:
+        interruption.is_over()
     try:
         sys.stdout.flush()
     except OSError:  # Python would try it once more, and have an exit code of its own

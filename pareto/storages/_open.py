@@ -1,5 +1,6 @@
 """From a URL to a storage."""
 
+import logging
 import re
 import time
 from pathlib import Path
@@ -56,6 +57,8 @@ def connect(
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    # Of connections that are given back in the middle of an interrupt, or to a server that is gone.
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     backend = _backend(url)
     try:
         if not backend.exists():

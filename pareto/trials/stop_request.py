@@ -4,9 +4,11 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
+from typing import NoReturn
 
 HANGUP: int | None = getattr(signal, "SIGHUP", None)  # Windows has none
 STOPS: list[int] = [signal.SIGINT, signal.SIGTERM, *([] if HANGUP is None else [HANGUP])]
@@ -15,6 +17,64 @@ STOPS: list[int] = [signal.SIGINT, signal.SIGTERM, *([] if HANGUP is None else [
 DEFERRED_SECONDS = 2.0
 """How long a signal may be deferred."""
 
+REPEAT_SECONDS = 0.2
+"""After which an interrupt that nobody handles comes again."""
+
+
+class Interruption:
+    """A KeyboardInterrupt that cannot get lost.
+
+    What a signal handler raises is dropped where C code calls Python code and has no use for its
+    exceptions: in finalisers, in callbacks of weak references, in some modules while they are
+    imported. So it is raised again and again, until it is handled.
+    """
+
+    def __init__(self) -> None:
+        self._repeats: threading.Timer | None = None
+        self._is_repeat = False
+        self._signal: int = signal.SIGINT
+
+    def on_signal(self, number: int, _frame: FrameType | None) -> None:
+        """The handler of a signal that interrupts whatever goes on."""
+        if not self.is_being_handled(number):
+            self.interrupt()
+
+    def is_being_handled(self, number: int) -> bool:
+        """For a signal's handler, first of all: whether the signal is no new one, and what
+        `finally` and `except` do about the last one goes on."""
+        self._signal = number
+        is_repeat, self._is_repeat = self._is_repeat, False
+        if not is_repeat:
+            return False
+        handled = sys.exception()
+        while handled is not None and not isinstance(handled, KeyboardInterrupt):
+            handled = handled.__context__
+        if handled is not None:
+            self._repeat_later()
+        return handled is not None
+
+    def interrupt(self) -> NoReturn:
+        """
+        Raises:
+            KeyboardInterrupt: always.
+        """
+        self._repeat_later()
+        raise KeyboardInterrupt
+
+    def is_over(self) -> None:
+        """Whoever had to know of it does."""
+        if self._repeats is not None:
+            self._repeats.cancel()
+            self._repeats = None
+
+    def _repeat_later(self) -> None:
+        self.is_over()
+        self._repeats = _after(REPEAT_SECONDS, self._repeat)
+
+    def _repeat(self) -> None:
+        self._is_repeat = True
+        os.kill(os.getpid(), self._signal)
+
 
 class StopRequest:
     """Set by the first signal; the second one raises KeyboardInterrupt."""
@@ -22,7 +82,8 @@ class StopRequest:
     def __init__(self) -> None:
         self.requested = False
         self._deferring = 0
-        self._repeats: threading.Timer | None = None
+        self._deferred: threading.Timer | None = None
+        self._interruption = Interruption()
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
@@ -33,10 +94,11 @@ class StopRequest:
             return
         signals = [number for number in STOPS if not is_left_alone(number)]
         before = [signal.signal(number, self._handle) for number in signals]
-        hook, sys.unraisablehook = sys.unraisablehook, interrupt_again
+        hook, sys.unraisablehook = sys.unraisablehook, drop_silently
         try:
             yield
         finally:
+            self._interruption.is_over()
             sys.unraisablehook = hook
             for number, handler in zip(signals, before, strict=True):
                 signal.signal(number, handler)
@@ -50,18 +112,20 @@ class StopRequest:
             yield
         finally:
             self._deferring -= 1
-        if self._repeats is not None and not self._deferring:
-            self._repeats.cancel()
-            self._repeats = None
-            raise KeyboardInterrupt
+        if self._deferred is not None and not self._deferring:
+            self._deferred.cancel()
+            self._deferred = None
+            self._interruption.interrupt()
 
-    def _handle(self, _signal: int, _frame: FrameType | None) -> None:
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self._interruption.is_being_handled(number):
+            return
         if not self.requested:
             self.requested = True
-        elif self._deferring and self._repeats is None:
-            self._repeats = _interrupt_after(DEFERRED_SECONDS)
+        elif self._deferring and self._deferred is None:
+            self._deferred = _after(DEFERRED_SECONDS, partial(os.kill, os.getpid(), number))
         else:
-            raise KeyboardInterrupt
+            self._interruption.interrupt()
 
 
 @contextmanager
@@ -77,26 +141,19 @@ def stops_blocked(stops: Sequence[int] = STOPS) -> Iterator[None]:
 
 
 def is_left_alone(number: int) -> bool:
-    """Whether a signal is one that this program was started to ignore."""
-    return number == HANGUP and signal.getsignal(number) == signal.SIG_IGN
+    """Whether a signal is one that this program was started to ignore: by `nohup`, or by a script
+    that leaves it in the background."""
+    return number != signal.SIGTERM and signal.getsignal(number) == signal.SIG_IGN
 
 
-def _interrupt() -> None:
-    """By a signal that is listened to: what a shell starts in the background ignores SIGINT."""
-    heard = (number for number in STOPS if callable(signal.getsignal(number)))
-    os.kill(os.getpid(), next(heard, signal.SIGINT))
+def drop_silently(lost: "sys.UnraisableHookArgs") -> None:
+    """A hook for exceptions that Python drops: an interrupt comes again, and is no error."""
+    if not issubclass(lost.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(lost)
 
 
-def _interrupt_after(seconds: float) -> threading.Timer:
-    timer = threading.Timer(seconds, _interrupt)
+def _after(seconds: float, act: Callable[[], object]) -> threading.Timer:
+    timer = threading.Timer(seconds, act)
     timer.daemon = True
     timer.start()
     return timer
-
-
-def interrupt_again(lost: "sys.UnraisableHookArgs") -> None:
-    """Python drops what a signal handler raises in a finaliser; then the signal comes again."""
-    if issubclass(lost.exc_type, KeyboardInterrupt):
-        _interrupt_after(0.05)
-    else:
-        sys.__unraisablehook__(lost)

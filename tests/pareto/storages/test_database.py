@@ -5,6 +5,7 @@ from typing import Any
 
 import optuna
 import pytest
+import sqlalchemy
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -31,6 +32,18 @@ def database(request: pytest.FixtureRequest, servers: Servers, tmp_path: Path) -
     url = servers.new_place(request.param, tmp_path)
     cached: Any = storages.connect(url, writable=True)
     return cached._backend
+
+
+def test_a_connection_given_back_in_an_interrupt_says_nothing(
+    database: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    sqlalchemy.event.listen(database.engine, "reset", interrupt)
+    with pytest.raises(KeyboardInterrupt), database.engine.connect():
+        pass
+    assert not caplog.records
 
 
 def add_trials(study: optuna.Study) -> None:

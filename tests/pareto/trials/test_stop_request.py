@@ -1,13 +1,15 @@
-"""Ctrl-C: the second one is never lost."""
+"""Ctrl-C: what it interrupts never goes on."""
 
 import os
 import signal
-import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import pytest
 
-from pareto.trials.stop_request import STOPS, StopRequest, interrupt_again
+from pareto.trials.stop_request import REPEAT_SECONDS, STOPS, Interruption, StopRequest
 
 
 class InterruptingAtItsEnd:
@@ -31,23 +33,58 @@ def test_a_second_interrupt_is_never_lost() -> None:
         interrupt_a_long_trial_twice()
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_nor_is_it_where_ctrl_c_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
-    class EndingAtItsEnd:
-        def __del__(self) -> None:
-            os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(0.01)
+@pytest.fixture
+def interruption() -> Iterator[Interruption]:
+    """One that SIGTERM causes."""
+    interruption = Interruption()
+    before = signal.signal(signal.SIGTERM, interruption.on_signal)
+    yield interruption
+    interruption.is_over()
+    signal.signal(signal.SIGTERM, before)
 
-    monkeypatch.setattr(sys, "unraisablehook", interrupt_again)
-    on_sigint = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    on_sigterm = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        EndingAtItsEnd()
+
+def ask_to_end() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_an_interrupt_that_somebody_drops_comes_again(interruption: Interruption) -> None:
+    for _ in range(2):
+        with suppress(KeyboardInterrupt):
+            ask_to_end()
         with pytest.raises(KeyboardInterrupt):
             time.sleep(5)
+
+
+@contextmanager
+def clearing_away(cleared: list[str]) -> Iterator[None]:
+    try:
+        yield
     finally:
-        signal.signal(signal.SIGINT, on_sigint)
-        signal.signal(signal.SIGTERM, on_sigterm)
+        time.sleep(3 * REPEAT_SECONDS)
+        try:
+            raise KeyError
+        except KeyError:  # as clearing away may meet and handle errors of its own
+            time.sleep(3 * REPEAT_SECONDS)
+        cleared.append("all")
+
+
+def test_what_is_cleared_away_meanwhile_is_left_in_peace(interruption: Interruption) -> None:
+    cleared: list[str] = []
+    with suppress(KeyboardInterrupt), clearing_away(cleared):
+        ask_to_end()
+    assert cleared == ["all"]
+    with pytest.raises(KeyboardInterrupt):  # nobody has said that it is over
+        time.sleep(5)
+    interruption.is_over()
+    time.sleep(3 * REPEAT_SECONDS)
+
+
+def test_a_user_may_interrupt_even_that(interruption: Interruption) -> None:
+    cleared: list[str] = []
+    threading.Timer(1.5 * REPEAT_SECONDS, ask_to_end).start()
+    with suppress(KeyboardInterrupt), clearing_away(cleared):
+        ask_to_end()
+    assert not cleared
 
 
 @pytest.mark.parametrize("number", STOPS)
