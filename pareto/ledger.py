@@ -250,7 +250,7 @@ class Ledger:
 
         Returns:
             None, too, if another driver took the trial over before it was whole, because this
-            process was stopped.
+            process was stopped, or if another program has queued parameters that are none.
         """
         counts = self.counts()
         if counts.complete + counts.running >= budget:
@@ -263,6 +263,13 @@ class Ledger:
             for number in self._mine.keys() - before:
                 del self._mine[number]
             return None
+        except ValueError as error:
+            for number in self._mine.keys() - before:
+                if self._is_queued(number):  # by another program: our own are valid
+                    reason = f"the parameters that were queued for it cannot be used: {error}"
+                    self.fail(Ticket(number, {}, seed=0), Failure(reason))
+                    return None
+            raise
         number, params = trial.number, trial.params
         self._mine[number] = replace(self._mine[number], params=params)
         ticket = Ticket(number, dict(params), derive_seed(study_seed, "trial", number))
@@ -360,6 +367,11 @@ class Ledger:
         attempt = trial.user_attrs.get("attempt", 1)
         self._mine[trial.number] = _Mine(trial._trial_id, trial.params, attempt)
         self._sign(trial._trial_id)
+
+    def _is_queued(self, number: int) -> bool:
+        """Whether a trial's parameters were given, and not proposed by a sampler."""
+        trial = self._storage.get_trial(self._mine[number].trial_id)
+        return "fixed_params" in trial.system_attrs
 
     def _sign(self, trial_id: int) -> None:
         self._storage.set_trial_user_attr(trial_id, "lease", self._driver.lease())

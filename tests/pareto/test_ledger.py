@@ -292,3 +292,18 @@ def test_what_another_program_enters_as_complete_has_not_been_run(
     proposing.aim = Aim([parse("frm >= 0.5", {"frm"})], {})
     run(open_ledger(memory, proposing), 2)
     assert ledger.counts() == Counts(complete=2, failed=1, running=0)
+
+
+def test_parameters_that_another_program_queues_and_that_are_none_fail_their_trial(
+    memory: BaseStorage, ledger: Ledger
+) -> None:
+    study = optuna.load_study(study_name="cheap", storage=memory)
+    study.enqueue_trial({"x": "half"})
+    assert ledger.ask(1, SEED) is None
+    (trial,) = ledger.trials()
+    assert trial.state == "failed"
+    assert trial.reason is not None
+    assert "queued" in trial.reason
+    assert "'half'" in trial.reason
+    run(ledger, 1)
+    assert ledger.counts() == Counts(complete=1, failed=1, running=0)
