@@ -64,6 +64,7 @@ THIS_FILE = [sys.executable, "-P", __file__]
 LOCAL = "local"
 """The address by which Ray is asked to start here."""
 JOIN_REMEDY = "check --ray-address, or use --engine local"
+TOKEN_REMEDY = "set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN to the token of the cluster"
 START_REMEDY = "use --engine local, or fewer --workers"
 
 
@@ -149,6 +150,8 @@ def _init(address: str, **how: Any) -> Any:
     except Exception as error:  # of any type, down to a bare Exception
         said = str(error.__cause__ or "").splitlines()[-1:] or str(error).split()
         remedy = START_REMEDY if address == LOCAL else JOIN_REMEDY
+        if "InvalidAuthToken" in " ".join(said):
+            said, remedy = ["it asks for another token"], TOKEN_REMEDY
         raise EngineError(f"Ray ({address}) cannot be used: {' '.join(said)}", remedy) from None
     finally:
         if threading.current_thread() is threading.main_thread():
@@ -168,6 +171,8 @@ def _rehearse(address: str) -> None:
     else:
         if ended.returncode == 0:
             return
+        if ended.stdout:
+            raise EngineError(*ended.stdout.decode().splitlines())
         *_, problem = [f"Ray ({address}) kills who joins", *ended.stderr.decode().splitlines()]
     raise EngineError(problem, JOIN_REMEDY)
 
@@ -219,6 +224,7 @@ if __name__ == "__main__":
         try:
             _init(sys.argv[1])
         except EngineError as error:
-            sys.exit(error.problem)
+            print(error.problem, error.remedy, sep="\n")
+            sys.exit(1)
     else:
         _sweep()

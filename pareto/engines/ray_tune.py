@@ -1,6 +1,7 @@
 """Trials on a Ray cluster, or on a Ray that is started on this machine for the purpose."""
 
 import gc
+import logging
 import math
 import pickle
 import traceback
@@ -189,7 +190,8 @@ class RayEngine:
             max_retries=0,
             scheduling_strategy=PlacementGroupSchedulingStrategy(room),
         )(carry_out)
-        for message in remote.remote(payload, self._devices(workers)):
+        here = ray.get_runtime_context().get_node_id()
+        for message in remote.remote(payload, self._devices(workers), here):
             kind, content = ray.get(message)
             if kind == "said":
                 announce(content)
@@ -220,7 +222,8 @@ class RayEngine:
             ),
         )
         try:
-            tuner.fit()
+            with _quiet():
+                tuner.fit()
         except KeyboardInterrupt as interrupt:
             tickets.report_all(INTERRUPTED)
             # Tune ends its actors, and gives back what they take of the cluster, when it is
@@ -310,6 +313,18 @@ class _Actor(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         return {"outcome": self._run_trial(self._ticket), "done": True}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Tune from complaining of what is not used here, where somebody else has started Ray."""
+    logger = logging.getLogger("ray.tune")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _listed(resources: Mapping[str, float]) -> str:

@@ -1,9 +1,11 @@
 """Which engine runs the trials, and on what."""
 
 import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 
 import torch
@@ -13,6 +15,10 @@ from pareto.engines import local
 from pareto.engines._contract import Engine
 from pareto.engines.devices import assign_workers, choose_devices
 from unlearn.errors import InputError
+
+ADDRESS = re.compile(r"auto|[^\s/]+:\d+")
+SMALLEST_SHARE = 0.0001
+"""Of a CPU or GPU that Ray can reserve."""
 
 
 @dataclass(frozen=True)
@@ -53,16 +59,25 @@ class EngineSettings:
                 f"{self.ray_address} is the address of a Ray client: Tune would run elsewhere",
                 "run this on a machine of the cluster, with --ray-address auto or HOST:PORT",
             )
+        if self.ray_address is not None and not ADDRESS.fullmatch(self.ray_address):
+            raise InputError(
+                f"{self.ray_address!r} is no address of a Ray cluster",
+                "use --ray-address auto or HOST:PORT, as `ray start` says it",
+            )
         if self.name == "ray" and self.device not in ("auto", "cpu"):
             raise InputError(
                 f"Ray chooses the devices itself, and not {self.device!r}",
                 "use --gpus-per-trial, or --device cpu",
             )
+        for share in (self.cpus_per_trial, self.gpus_per_trial):
+            if share is not None and not _can_be_reserved(share):
+                raise InputError(
+                    f"Ray cannot reserve {share!r} CPUs or GPUs for a trial",
+                    f"use numbers from {SMALLEST_SHARE} on, like 0.5 or 2",
+                )
+        if self.cpus_per_trial == 0:
+            raise InputError("a trial cannot do without any CPU", "use a share of one, like 0.1")
         gpus = self.gpus_per_trial or 0.0
-        if not (math.isfinite(gpus) and math.isfinite(self.cpus_per_trial or 0.0)):
-            raise InputError(
-                "--cpus-per-trial and --gpus-per-trial must be finite", "use numbers, like 0.5 or 2"
-            )
         if gpus and self.device == "cpu":
             raise InputError("--device cpu and --gpus-per-trial exclude each other", "use one")
         if gpus > 1 and gpus != int(gpus):
@@ -112,7 +127,7 @@ class EngineSettings:
                 f"Ray cannot be imported: {error}", "install it with `pip install 'ray[tune]'`"
             ) from None
         gpus = 0.0 if self.device == "cpu" else self.gpus_per_trial
-        cpus = self.cpus_per_trial or 1.0
+        cpus = 1.0 if self.cpus_per_trial is None else self.cpus_per_trial
         share = runtime != "measured"
         with ray_tune.connected(self.ray_address, self.workers, cpus, gpus, share=share) as engine:
             if not share and engine.workers > 1 and not engine.has_whole_devices:
@@ -121,6 +136,12 @@ class EngineSettings:
                     "use --workers 1 or whole GPUs, or, for a search, calibrated runtime",
                 )
             yield engine
+
+
+def _can_be_reserved(share: object) -> bool:
+    if not isinstance(share, Real):
+        return False
+    return math.isfinite(share) and (share == 0 or float(share) >= SMALLEST_SHARE)
 
 
 def _refuse_homeless() -> None:

@@ -172,6 +172,9 @@ def test_a_ray_that_is_started_here_is_silent_and_private_and_leaves_nothing() -
             assert guest.works()
             guest.tell("end")
             assert guest.process.communicate() == ("", "")
+        problem, remedy = refusal(driver.address, **TOKEN | {"RAY_AUTH_TOKEN": "of-another"})
+        assert problem == f"Ray ({driver.address}) cannot be used: it asks for another token"
+        assert "RAY_AUTH_TOKEN" in remedy
         assert driver.works()
         driver.tell("end")
         assert driver.process.communicate() == ("", "")

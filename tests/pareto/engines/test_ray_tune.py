@@ -1,5 +1,7 @@
 """Ray: workers that die, work that goes wrong, and too little room."""
 
+import pickle
+import re
 import shutil
 import time
 from collections import Counter
@@ -10,11 +12,13 @@ from pathlib import Path
 import psutil
 import pytest
 import ray
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from ray.util import placement_group, remove_placement_group
 
 from pareto.engines._contract import Work
+from pareto.engines._ray_call import carry_out
 from pareto.engines.ray_tune import MAX_CALLS, RayEngine, _room, connected
 from pareto.engines.settings import EngineSettings
 from pareto.errors import EngineError
@@ -31,7 +35,7 @@ from tests.pareto.engines.works import (
     work_side_by_side,
 )
 from tests.pareto.home import Home
-from unlearn.errors import InputError
+from unlearn.errors import InputError, UserFacingError
 
 
 def test_workers_that_die_are_replaced_and_their_trials_reported_as_lost(
@@ -142,6 +146,32 @@ def test_what_goes_wrong_in_a_call_is_raised_here(
     with pytest.raises(error, match=problem) as caught:
         ray_engine.call(work, print)
     assert remedy in caught.value.remedy
+
+
+def raised(devices: list[torch.device], drivers_node: str) -> UserFacingError:
+    ((kind, content),) = carry_out(pickle.dumps(refuse), devices, drivers_node)
+    assert kind == "raised"
+    assert isinstance(content, UserFacingError)
+    return content
+
+
+@pytest.mark.usefixtures("ray_engine")
+def test_what_is_wrong_on_another_machine_is_said_with_its_name() -> None:
+    here = ray.get_runtime_context().get_node_id()
+    assert raised([torch.device("cpu")], here).problem == "the folder is full"
+    elsewhere = raised([torch.device("cpu")], "another")
+    assert isinstance(elsewhere, InputError)
+    assert re.fullmatch(
+        r"on the cluster's machine \d+\.\d+\.\d+\.\d+: the folder is full", elsewhere.problem
+    )
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="torch finds the GPU that Ray offers")
+def test_gpus_that_ray_offers_and_torch_does_not_find_are_told_of() -> None:
+    error = raised([torch.device("cuda", 0)], "another")
+    assert isinstance(error, EngineError)
+    assert "torch finds none" in error.problem
+    assert "--device cpu" in error.remedy
 
 
 @pytest.mark.usefixtures("ray_engine")

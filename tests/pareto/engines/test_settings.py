@@ -22,8 +22,16 @@ from unlearn.errors import InputError
         ({"name": "ray", "gpus_per_trial": 1.5}, "neither a whole number nor a share"),
         ({"name": "ray", "ray_address": "ray://head:10001"}, "address of a Ray client"),
         ({"workers": 0}, "0 workers do nothing"),
-        ({"name": "ray", "cpus_per_trial": math.inf}, "must be finite"),
-        ({"name": "ray", "gpus_per_trial": math.nan}, "must be finite"),
+        ({"name": "ray", "cpus_per_trial": math.inf}, "cannot reserve inf"),
+        ({"name": "ray", "cpus_per_trial": 0.00005}, "cannot reserve 5e-05"),
+        ({"name": "ray", "cpus_per_trial": 0}, "without any CPU"),
+        ({"name": "ray", "cpus_per_trial": -1}, "cannot reserve -1"),
+        ({"name": "ray", "cpus_per_trial": "2"}, "cannot reserve '2'"),
+        ({"name": "ray", "gpus_per_trial": math.nan}, "cannot reserve nan"),
+        ({"name": "ray", "gpus_per_trial": 1e-300}, "cannot reserve 1e-300"),
+        ({"name": "ray", "ray_address": ""}, "'' is no address"),
+        ({"name": "ray", "ray_address": "nonsense"}, "'nonsense' is no address"),
+        ({"name": "ray", "ray_address": "http://127.0.0.1:8265"}, "is no address"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(
