@@ -29,12 +29,13 @@ _HOMES = {
     "search": "pareto.search_loop",
 }
 
+if not TYPE_CHECKING:  # which would take any name for one of ours
 
-def __getattr__(name: str) -> Any:
-    # Imported on first use: these bring torch or Optuna along, and `--help` has to be quick.
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        # Imported on first use: these bring torch or Optuna along, and `--help` has to be quick.
+        if name in _HOMES:
+            return getattr(import_module(_HOMES[name]), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

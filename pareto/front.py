@@ -41,8 +41,13 @@ def hypervolume(values: ArrayLike, directions: Sequence[Direction], reference: A
 
     Args:
         reference: M values; points that are not better than it in every objective add nothing.
+
+    Raises:
+        ValueError: a value is infinite, and the volume would be as well, or mean nothing.
     """
     points, maximise = _checked(values, directions)
+    if np.isinf(points).any():
+        raise ValueError("no volume has infinite values")
     corner = np.asarray(reference, dtype=float)
     if corner.shape != (points.shape[1],):
         raise ValueError(f"the reference has shape {corner.shape}, not ({points.shape[1]},)")

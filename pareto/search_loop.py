@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from numbers import Integral
 from pathlib import Path
 
 from pareto import storages
@@ -11,6 +12,7 @@ from pareto.defaults import ENGINE, MAX_FAILURES, WORKSPACE, EngineName
 from pareto.definitions import find_definition
 from pareto.engines import Announce
 from pareto.engines.local import end_if_imported_by_worker
+from pareto.engines.plain_torch import plain_torch
 from pareto.engines.settings import EngineSettings
 from pareto.ledger import Ledger
 from pareto.preparation import groundwork
@@ -44,6 +46,7 @@ def aims(require: Sequence[str], sampler: SamplerName) -> list[Requirement]:
     return requirements
 
 
+@plain_torch()
 def search(
     definition: Definition | str | Path,
     budget: int,
@@ -84,7 +87,7 @@ def search(
         KeyboardInterrupt: stopped, at the user's second request or before the first trial.
     """
     end_if_imported_by_worker()
-    if not isinstance(budget, int) or budget < 1:
+    if not isinstance(budget, Integral) or budget < 1:
         raise InputError(f"no study has {budget} trials", "use a whole number, 1 or more")
     check_max_failures(max_failures)
     if not isinstance(definition, Definition):

@@ -22,6 +22,7 @@ def multiplying(precision: Precision, device: torch.device) -> AbstractContextMa
         device.type,
         torch.bfloat16,
         enabled=precision == "bfloat16" or (precision == "auto" and _is_quick(device)),
+        cache_enabled=False,  # in a caller's autocast, it would keep weights over many updates
     )
 
 

@@ -2,17 +2,21 @@
 
 The global random state of torch, NumPy and Python is never reset: whoever needs randomness asks
 for a stream by naming what it is for, so that adding a consumer changes nothing for the others.
-Initialisations and layers such as dropout can only draw from the global state: they are lent it.
+Initialisations and layers such as dropout can only draw from the global state: they are lent it,
+one thread at a time.
 """
 
 import hashlib
 import random
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
+
+_LENT = threading.RLock()
 
 
 def derive_seed(seed: int, *purpose: str | int) -> int:
@@ -32,15 +36,16 @@ def generator(seed: int, *purpose: str | int) -> "torch.Generator":
 @contextmanager
 def seeded_globals(seed: int, device: "torch.device") -> Iterator[None]:
     """The global random state of Python, NumPy and torch, on the CPU and on `device`, is seeded
-    for the time of the block, and afterwards is what it was before."""
+    for the time of the block, and afterwards is what it was before. Other threads that want to be
+    lent it wait; what a thread draws without asking, meanwhile, is drawn from it."""
     import numpy as np
     import torch
 
     gpus = []
     if device.type == "cuda":
         gpus = [torch.cuda.current_device() if device.index is None else device.index]
-    python, numpy = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=gpus):
+    with _LENT, torch.random.fork_rng(devices=gpus):
+        python, numpy = random.getstate(), np.random.get_state()
         # torch.manual_seed would seed the GPUs that are not forked too.
         torch.default_generator.manual_seed(seed)
         for gpu in gpus:

@@ -14,6 +14,7 @@ from pareto.application.folder import check_folder, claimed, other_requests
 from pareto.defaults import WORKSPACE
 from pareto.engines import Announce
 from pareto.engines.devices import use_one_thread
+from pareto.engines.plain_torch import plain_torch
 from pareto.errors import TrialFails
 from pareto.experiments.arms import Arm, configure
 from pareto.experiments.experiment import refuse_long_proxies
@@ -30,6 +31,7 @@ from unlearn.seeds import derive_seed
 from unlearn.stopwatch import Stopwatch
 
 
+@plain_torch()
 def apply_request(
     definition: Definition,
     arm: Arm,

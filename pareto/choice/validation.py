@@ -18,6 +18,7 @@ from pareto.defaults import WORKSPACE
 from pareto.definitions import find_definition
 from pareto.engines import Announce, SerialEngine
 from pareto.engines.devices import choose_devices
+from pareto.engines.plain_torch import plain_torch
 from pareto.errors import StorageError, TrialFails
 from pareto.front import OBJECTIVES
 from pareto.ledger import Ledger
@@ -28,6 +29,7 @@ from pareto.results.averages import SIX_FIGURES, columns, mean_and_sd
 from pareto.study import Study
 from pareto.trials.outcome import Failure, Ticket
 from pareto.trials.runner import TrialRunner
+from unlearn.errors import InputError
 from unlearn.seeds import derive_seed
 
 
@@ -97,6 +99,7 @@ class Validation:
         }
 
 
+@plain_torch()
 def validate(
     study: Study,
     number: int,
@@ -116,9 +119,12 @@ def validate(
         data_dir: where data sets are looked for; default: where the study found them.
 
     Raises:
-        InputError: there is no such complete trial, or the study's data is not there any more.
+        InputError: there is no such complete trial, the study's data is not there any more, or
+            nothing is to be repeated.
         TrialFails: a run failed.
     """
+    if repeats < 1:
+        raise InputError(f"{repeats} fresh repeats validate nothing", "use 1 or more")
     trial = study.complete_trial(number)
     place = choose_devices(device)[0]
     definition = find_definition(study.name, study.storage).with_data_dir(data_dir)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 
 import torch
@@ -47,8 +47,12 @@ class EngineSettings:
         if self.name not in ENGINE_NAMES:
             raise InputError(f"there is no engine {self.name!r}", "use local or ray")
         of_ray = (self.ray_address, self.cpus_per_trial, self.gpus_per_trial)
-        if self.workers is not None and self.workers < 1:
-            raise InputError(f"{self.workers} workers do nothing", "use 1 or more")
+        if self.workers is not None and not (
+            isinstance(self.workers, Integral) and self.workers >= 1
+        ):
+            raise InputError(
+                f"{self.workers!r} workers do nothing", "use a whole number, 1 or more"
+            )
         if self.name == "local" and of_ray != (None, None, None):
             raise InputError(
                 "--ray-address, --cpus-per-trial and --gpus-per-trial are for Ray alone",

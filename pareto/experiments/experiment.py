@@ -19,6 +19,7 @@ from pareto.defaults import MAX_FAILURES, WORKSPACE
 from pareto.engines import Announce, Engine, Workers
 from pareto.engines.devices import use_one_thread
 from pareto.engines.local import end_if_imported_by_worker
+from pareto.engines.plain_torch import plain_torch
 from pareto.engines.settings import EngineSettings
 from pareto.experiments.arms import Arm, configure
 from pareto.ledger import Ledger, StudyKind
@@ -65,6 +66,7 @@ def numbered(runs: Mapping[int, Mapping[str, float]]) -> list[Mapping[str, float
     return [{"repeat": repeat, **figures} for repeat, figures in runs.items()]
 
 
+@plain_torch()
 def run_experiment(
     definition: Definition,
     kind: StudyKind,

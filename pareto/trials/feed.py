@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from pareto.errors import OnlyFailures
+from pareto.errors import OnlyFailures, StorageError
 from pareto.leases import beating
 from pareto.ledger import Ledger
 from pareto.trials.outcome import Failure, Outcome, Ticket
@@ -79,12 +79,14 @@ class TrialFeed:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """While an engine is fed: leases are renewed, signals stop it, and what an interruption
+        """While an engine is fed: leases are renewed, signals stop it, and what an exception
         left in nobody's hands is put back."""
         with self.stop.on_signals(), beating(self._renew_leases):
             try:
                 yield
-            except KeyboardInterrupt:
+            except StorageError:
+                raise  # there is nowhere to put anything
+            except BaseException:
                 with self.stop.deferred():
                     self._ledger.put_back_all()
                 raise

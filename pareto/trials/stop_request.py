@@ -133,11 +133,12 @@ def stops_blocked(stops: Sequence[int] = STOPS) -> Iterator[None]:
     """Block what asks to end for processes that are started in the block: a terminal, `timeout` or
     a batch system sends it to all, and what it means is for this one to say. A blocked signal
     stays blocked in children and theirs, from their first moment on."""
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
         signal.pthread_sigmask(signal.SIG_BLOCK, stops)
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, stops)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, set(stops) - blocked)
 
 
 def is_left_alone(number: int) -> bool:

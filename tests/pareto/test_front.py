@@ -128,6 +128,11 @@ def test_points_not_better_than_the_reference_everywhere_add_nothing(
     assert hypervolume([*inside, beyond], MAX_MAX_MIN, (0, 0, 10)) == alone
 
 
+def test_infinite_values_have_no_hypervolume() -> None:
+    with pytest.raises(ValueError, match="infinite"):
+        hypervolume([(math.inf, 1, 1), (1, 1, 1)], MAX_MAX_MIN, (0, 0, 10))
+
+
 def test_hypervolume_of_no_points_is_zero() -> None:
     assert hypervolume([], MAX_MAX_MIN, (0, 0, 1)) == 0
 

@@ -1,6 +1,8 @@
 """Independent random streams."""
 
 import random
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -77,6 +79,20 @@ def test_global_state_is_lent_for_a_block_and_then_goes_on_as_if_nothing_had_bee
         assert drawn() == lent
     with seeded_globals(4, torch.device("cpu")):
         assert not set(drawn()) & set(lent)
+
+
+def test_it_is_lent_to_one_thread_at_a_time() -> None:
+    def lent(seed: int) -> list[tuple[float, float, float]]:
+        with seeded_globals(seed, torch.device("cpu")):
+            draws = []
+            for _ in range(20):
+                time.sleep(0.0005)  # others may run
+                draws.append(drawn())
+            return draws
+
+    alone = [lent(seed) for seed in range(10)]
+    with ThreadPoolExecutor(5) as threads:
+        assert list(threads.map(lent, range(10))) == alone
 
 
 def test_global_state_is_given_back_after_a_failure() -> None:

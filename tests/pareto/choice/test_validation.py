@@ -38,6 +38,12 @@ def test_the_replay_reproduces_the_trial_bit_for_bit(home: Home, validation: Val
     assert replayed == trial.values
 
 
+@pytest.mark.parametrize("repeats", [0, -1])
+def test_no_repeats_are_refused(home: Home, repeats: int) -> None:
+    with pytest.raises(InputError, match="validate nothing"):
+        validate(home.study(), NUMBER, repeats=repeats, device="cpu", workspace=home.workspace)
+
+
 def test_a_stopwatch_need_not_show_the_same_time_again(tiny_study: Tiny, tmp_path: Path) -> None:
     home = tiny_study.home.copy(tmp_path / "home")
     home.file.unlink()

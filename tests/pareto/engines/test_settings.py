@@ -22,6 +22,8 @@ from unlearn.errors import InputError
         ({"name": "ray", "gpus_per_trial": 1.5}, "neither a whole number nor a share"),
         ({"name": "ray", "ray_address": "ray://head:10001"}, "address of a Ray client"),
         ({"workers": 0}, "0 workers do nothing"),
+        ({"workers": 1.5}, "1.5 workers do nothing"),
+        ({"workers": "2"}, "'2' workers do nothing"),
         ({"name": "ray", "cpus_per_trial": math.inf}, "cannot reserve inf"),
         ({"name": "ray", "cpus_per_trial": 0.00005}, "cannot reserve 5e-05"),
         ({"name": "ray", "cpus_per_trial": 0}, "without any CPU"),

@@ -89,6 +89,19 @@ class Interrupter:
         return self.trace
 
 
+def test_what_an_exception_interrupts_is_put_back(ledger: Ledger) -> None:
+    feed = feed_of(ledger, 4)
+
+    def take_two_and_break_down() -> None:
+        with feed.at_work():
+            assert len(take(feed, 2)) == 2
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        take_two_and_break_down()
+    assert [trial.state for trial in ledger.trials()] == ["waiting"] * 2
+
+
 def interrupted_at(line: int, engine: SerialEngine) -> tuple[Ledger, bool]:
     """The ledger of a search of four trials that was interrupted then, if it took so long."""
     ledger = open_ledger(InMemoryStorage())

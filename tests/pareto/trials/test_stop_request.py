@@ -9,7 +9,13 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from pareto.trials.stop_request import REPEAT_SECONDS, STOPS, Interruption, StopRequest
+from pareto.trials.stop_request import (
+    REPEAT_SECONDS,
+    STOPS,
+    Interruption,
+    StopRequest,
+    stops_blocked,
+)
 
 
 class InterruptingAtItsEnd:
@@ -85,6 +91,16 @@ def test_a_user_may_interrupt_even_that(interruption: Interruption) -> None:
     with suppress(KeyboardInterrupt), clearing_away(cleared):
         ask_to_end()
     assert not cleared
+
+
+def test_a_signal_that_is_blocked_already_stays_so() -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
+    try:
+        with stops_blocked():
+            assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) >= set(STOPS)
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before | {signal.SIGHUP}
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @pytest.mark.parametrize("number", STOPS)
