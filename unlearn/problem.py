@@ -25,6 +25,10 @@ class Problem:
         recipe: how θ_o was trained; retraining and proxies follow it.
         forget, retain: D_f and D_r, uint8 images.
         device: where the method runs.
+
+    Raises:
+        ValueError: there is nothing to forget or to retain, or labels do not fit the images or the
+            network.
     """
 
     original: nn.Module
@@ -33,6 +37,19 @@ class Problem:
     forget: Samples
     retain: Samples
     device: torch.device
+
+    def __post_init__(self) -> None:
+        for name, (images, labels) in (("forget", self.forget), ("retain", self.retain)):
+            if not len(labels):
+                raise ValueError(f"there is no sample to {name}")
+            if len(images) != len(labels):
+                raise ValueError(f"{len(images)} images to {name} have {len(labels)} labels")
+            low, high = labels.aminmax()
+            if low < 0 or high >= self.build.classes:
+                raise ValueError(
+                    f"labels to {name} are {low} to {high}, and the classes 0 to"
+                    f" {self.build.classes - 1}"
+                )
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,7 @@ def test_snapshots_are_charged_with_what_the_epochs_took_that_they_stand_for(
         return model
 
     monkeypatch.setattr(Stopwatch, "now", lambda _stopwatch: clock)
+    build.classes = problem.build.classes  # type: ignore[attr-defined]
     timed = replace(problem, build=build)  # type: ignore[arg-type]
     _, costs = proxy_snapshots(timed, 3, 7)
     assert [cost.work for cost in costs] == [training_work(problem, k) for k in range(4)]
