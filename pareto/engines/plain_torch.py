@@ -26,12 +26,12 @@ def plain_torch() -> Iterator[None]:
         default = torch.get_default_device()
         if default.type != "cpu":
             torch.set_default_device(None)
-            stack.callback(torch.set_default_device, default)
             if torch.get_default_device().type != "cpu":
                 raise InputError(
                     f"a block of `with torch.device({str(default)!r})` sends all tensors there",
                     "leave the block first, and say the device with `device=`",
                 )
+            stack.callback(torch.set_default_device, default)
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         for kind in ("cpu", "cuda"):

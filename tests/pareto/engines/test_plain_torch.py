@@ -62,3 +62,4 @@ def test_a_device_that_is_forced_on_every_tensor_is_refused() -> None:
         plain_torch(),
     ):
         pass
+    assert torch.get_default_device().type == "cpu"
