@@ -29,8 +29,8 @@ def carry_out(
 
     def work() -> None:
         try:
-            # From our own driver, through Ray: never from a file or a stranger.
             _check_devices(devices)
+            # From our own driver, through Ray: never from a file or a stranger.
             do = pickle.loads(payload)
             with opened(devices) as workers:
                 result = do(workers, lambda text: messages.put(("said", text)))

@@ -86,7 +86,7 @@ class TrialFeed:
                 yield
             except StorageError:
                 raise  # there is nowhere to put anything
-            except BaseException:
+            except BaseException:  # of whatever kind, it leaves trials that nobody runs
                 with self.stop.deferred():
                     self._ledger.put_back_all()
                 raise
