@@ -9,6 +9,7 @@ from pareto.choice.requirements import parse_all
 from pareto.commands import study_command
 from pareto.front import DIRECTIONS, extremes, hypervolume, knee, non_dominated
 from pareto.ledger import Ledger, StudyKind, Trial, study_kinds
+from pareto.results.empty_selection import MARK, selects_nothing
 from pareto.results.indicators import hypervolume_share
 from pareto.urls import shown
 from unlearn.errors import InputError
@@ -113,7 +114,8 @@ class Study:
         return [trial for trial, kept in zip(self.complete(), mask, strict=True) if kept]
 
     def marks(self) -> dict[int, list[str]]:
-        """What is special about trials of the front, by number: `knee`, `best ta`, …"""
+        """What is special about trials, by number: `knee`, `best ta`, … of the front, and of any
+        that it selects nothing."""
         complete, values = self.complete(), self.values()
         special = [
             ("knee", knee(values, DIRECTIONS)),
@@ -123,6 +125,9 @@ class Study:
         for mark, row in special:
             if row is not None:
                 marks.setdefault(complete[row].number, []).append(mark)
+        for trial in complete:
+            if selects_nothing(trial.metrics):
+                marks.setdefault(trial.number, []).append(MARK)
         return marks
 
     @property

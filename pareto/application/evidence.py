@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from objectives.evaluation import Evaluation
-from pareto.application.plain_words import plain_words
+from pareto.application.plain_words import ExpectedAccuracy, plain_words
 from pareto.engines.devices import environment
 from pareto.preparation.earlier import FORMAT, WEIGHTS
 from pareto.preparation.material import Material
+from pareto.results.averages import SIX_FIGURES
+from pareto.study import Study
 from pareto.workspace.artifacts import Artifact
 from unlearn.checkpoint import on_cpu
 from unlearn.files import file_sha256
@@ -29,14 +31,37 @@ class Origin:
 
     Attributes:
         study, trial: the trial that found it, as its study says; None if that is not known.
+        found: the figures of that trial in its study.
         validation: what came of running that trial again, if that was done.
         file: the file that it was read from, if no study knows of it.
     """
 
     study: str | None = None
     trial: int | None = None
+    found: Mapping[str, float] | None = None
     validation: Mapping[str, Any] | None = None
     file: str | None = None
+
+    @classmethod
+    def of(cls, study: Study, number: int) -> "Origin":
+        """A complete trial of a study.
+
+        Raises:
+            InputError: there is none of that number.
+        """
+        metrics = study.complete_trial(number).metrics
+        figures = {name: metrics[name] for name in SIX_FIGURES}
+        return cls(study.name, number, figures, study.validation(number))
+
+    @property
+    def expected(self) -> ExpectedAccuracy | None:
+        """What it led to, if that is known."""
+        if self.validation is not None:
+            sd = (self.validation["sd"] or {}).get("ta")
+            return ExpectedAccuracy(self.validation["mean"]["ta"], sd, validated=True)
+        if self.found is not None:
+            return ExpectedAccuracy(self.found["ta"], None, validated=False)
+        return None
 
 
 @dataclass(frozen=True)
@@ -123,8 +148,8 @@ def evidence_of(done: Application, weights: Path) -> dict[str, Any]:
             done.after.as_dict(),
             retrained=done.method == "retrain",
             given=done.weights_file is not None,
-            found=done.origin.trial is not None,
-            validated=done.origin.validation is not None,
+            expected=done.origin.expected,
+            test_samples=len(done.material.dataset.test),
             changed=done.changed,
             earlier=earlier,
             forgotten=len(done.problem.forget),

@@ -1,10 +1,46 @@
 """What the figures of a request that was carried out show, and what they do not, for readers who
 are no specialists."""
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from objectives.membership import least_telling
 from pareto.preparation.earlier import Earlier
+
+
+@dataclass(frozen=True)
+class ExpectedAccuracy:
+    """What a configuration led to on half of the test data, with its study's request.
+
+    Attributes:
+        mean, sd: in percent, over fresh repeats on the half that its search has never seen
+            (`validated`), or of the one trial that was chosen; a single run has no `sd`.
+    """
+
+    mean: float
+    sd: float | None
+    validated: bool
+
+    def is_missed_by(self, ta: float, samples: int) -> bool:
+        """Whether a test accuracy, in percent, is lower than runs and test data explain.
+
+        By three standard deviations: those of the repeats, and of the difference between half of
+        the test data and all of them, p(1 − p)/n.
+
+        Args:
+            samples: how many images `ta` is of, n.
+        """
+        share = self.mean / 100
+        spread = math.hypot(self.sd or 0.0, 100 * math.sqrt(share * (1 - share) / samples))
+        return ta < self.mean - 3 * spread
+
+    @property
+    def told(self) -> str:
+        """In words."""
+        sd = "" if self.sd is None else f" ± {self.sd:.2f}"
+        where = "`validate` has found" if self.validated else "its trial had"
+        return f"{where} {self.mean:.2f}{sd} %"
 
 
 def plain_words(
@@ -13,8 +49,8 @@ def plain_words(
     *,
     retrained: bool,
     given: bool,
-    found: bool,
-    validated: bool,
+    expected: ExpectedAccuracy | None,
+    test_samples: int,
     changed: bool,
     earlier: Earlier,
     forgotten: int,
@@ -28,8 +64,9 @@ def plain_words(
             `attack_samples`.
         retrained: whether the method trains a new model without the samples.
         given: whether θ_o came from a file.
-        found: whether the configuration is known to be the outcome of a search.
-        validated: whether its figures on untouched data are part of the record.
+        expected: what the configuration led to in the search that found it; None if it is not
+            known to be the outcome of one.
+        test_samples: how many `ta` is of.
         changed: whether the study was made on other data, or with another model.
         earlier: the requests before this one.
         forgotten, selected: how many samples are to be forgotten, and on how many of these the
@@ -48,6 +85,12 @@ def plain_words(
         " seed are named here: the same program on the same kind of device makes the same weights"
         " of them.",
     ]
+    if expected is not None and expected.is_missed_by(after["ta"], test_samples):
+        shows.append(
+            f"The configuration does not carry over to this request: it has led to a test accuracy"
+            f" of {after['ta']:.2f} %, where {expected.told}. Choose another, or search on a"
+            " request of this size and kind."
+        )
     if earlier.positions:
         shows.append(
             f"The {len(earlier.positions)} samples that earlier requests have named were not"
@@ -94,7 +137,7 @@ def plain_words(
             "The study was made on other data, or with another model, than those of this request:"
             " what it says need not hold here."
         )
-    does_not.append(_of_choice(found, validated))
+    does_not.append(_of_choice(expected))
     return {"shows": shows, "does_not_show": does_not}
 
 
@@ -118,8 +161,8 @@ _OF_EITHER = (
 )
 
 
-def _of_choice(found: bool, validated: bool) -> str:
-    if not found:
+def _of_choice(expected: ExpectedAccuracy | None) -> str:
+    if expected is None:
         return (
             "Where the configuration comes from is not known. If it was chosen by its figures on"
             " these test data, the test accuracy here is a little flattered."
@@ -130,7 +173,7 @@ def _of_choice(found: bool, validated: bool) -> str:
         + (
             "; `study.validation` has what it reached on the other half, for the study's own"
             " request."
-            if validated
+            if expected.validated
             else ", and it was never validated on the other half."
         )
     )

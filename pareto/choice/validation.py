@@ -26,6 +26,7 @@ from pareto.preparation import groundwork
 from pareto.preparation.material import Material
 from pareto.preparation.prepared import open_workspace, prepare
 from pareto.results.averages import SIX_FIGURES, columns, mean_and_sd
+from pareto.results.empty_selection import count_empty
 from pareto.study import Study
 from pareto.trials.outcome import Failure, Ticket
 from pareto.trials.runner import TrialRunner
@@ -96,6 +97,7 @@ class Validation:
             "original": dict(self.original),
             "retrained": dict(self.retrained),
             "ceiling": self.ceiling,
+            "empty_selections": count_empty(self.repeats),
         }
 
 
@@ -129,6 +131,7 @@ def validate(
     place = choose_devices(device)[0]
     definition = find_definition(study.name, study.storage).with_data_dir(data_dir)
     material = Material.load(definition)
+    announce(material.describe())
     ledger = Ledger(storages.connect(study.storage, writable=True), study.name)
     ledger.refuse_difference(material.identity())
     engine = SerialEngine(place)

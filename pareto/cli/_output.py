@@ -15,10 +15,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from objectives.frm import Metrics, is_degenerate
 from objectives.membership import least_telling
 from pareto.choice.pick import Judgement
 from pareto.ledger import Trial
 from pareto.results.averages import SIX_FIGURES
+from pareto.results.empty_selection import MARK, MEANING, count_empty
 from pareto.results.records import csv_text
 from pareto.study import Study
 
@@ -126,6 +128,8 @@ def validated_line(validation: Mapping[str, Any]) -> str:
 
 def judgement_line(judgement: Judgement) -> str:
     """A requirement, and how far it is from binding."""
+    if math.isnan(judgement.slack):
+        return f"{judgement.requirement.text}: has no value"
     amount = f"{abs(judgement.slack):.4g} {'to spare' if judgement.holds else 'missing'}"
     comparison = ("" if judgement.holds else "not ") + judgement.requirement.comparison
     sides = f"{judgement.left:.4g} {comparison} {judgement.right:.4g}"
@@ -208,12 +212,10 @@ def study_lines(study: Study) -> list[str]:
         if study.reference["ceiling"] < LOW_CEILING:
             lines.append("The retrained models hardly agree with each other: FRM says little here.")
         lines += attack_lines(study.reference["runs"])
+        lines += degenerate_lines(study.reference["mean"])
     lines += origin_lines(study)
-    flags = [flag for trial in study.front() for flag in trial.run.get("flags", ())]
-    if "degenerate_reference" in flags:
-        lines.append(
-            "A reference figure lies under 1 %: FRM divides that gap by 1 percentage point instead."
-        )
+    if count_empty(trial.metrics for trial in study.front()):
+        lines.append(f"{MARK}: {MEANING}")
     return lines
 
 
@@ -234,6 +236,20 @@ def attack_lines(retrained: Sequence[Mapping[str, float]]) -> list[str]:
         "The membership attack tells samples that retrained models know from unseen ones with a"
         f" balanced accuracy of {accuracy:.1f} %, where guessing has 50 %. Under {least:.1f} %, MIA"
         " and FRM with it say little."
+    ]
+
+
+def degenerate_lines(retrained: Mapping[str, float]) -> list[str]:
+    """What has to be known where FRM departs from its definition.
+
+    Args:
+        retrained: mean figures of the retrained models.
+    """
+    if not is_degenerate(Metrics(*(retrained[name] for name in ("fa", "ra", "mia")))):
+        return []
+    return [
+        "A figure of the retrained models lies under 1 %: FRM divides that gap by 1 percentage"
+        " point instead."
     ]
 
 
@@ -258,4 +274,7 @@ def origin_lines(study: Study) -> list[str]:
 
 
 def _short(value: object) -> str:
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
+    """Two decimals, or two digits of what is smaller: a learning rate, say."""
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.2g}"

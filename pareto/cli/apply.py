@@ -181,7 +181,7 @@ def _from_study(
     if number is None:
         number = study.pick(conditions, prefer).trial.number
     arm, definition = found_in(study, number)
-    return _Chosen(definition, arm, Origin(study.name, number, study.validation(number)), study)
+    return _Chosen(definition, arm, Origin.of(study, number), study)
 
 
 def _from_file(file: Path, name: str | None, storage: str) -> _Chosen:
@@ -231,7 +231,7 @@ def _found_by(study: "Study", number: object, arm: "Arm", file: Path) -> "Origin
             "write it anew with `pick --format json`, or leave out its `number` if it is of your"
             " own making",
         )
-    return Origin(study.name, number, study.validation(number))
+    return Origin.of(study, number)
 
 
 def _read_params(file: Path) -> tuple[Mapping[str, Any], bool]:

@@ -62,7 +62,13 @@ def compare(
     storages.exists(storage)  # a wrong URL is said at once, before torch is loaded
 
     with nothing_collected():
-        from pareto.cli._output import attack_lines, print_csv, print_json, result_console
+        from pareto.cli._output import (
+            attack_lines,
+            degenerate_lines,
+            print_csv,
+            print_json,
+            result_console,
+        )
         from pareto.cli._progress import ProgressDisplay
         from pareto.experiments.arms import arm_of_method, arm_of_trial
         from pareto.experiments.comparison import (
@@ -71,6 +77,7 @@ def compare(
             tabulate,
         )
         from pareto.experiments.experiment import experiment_name
+        from pareto.results.empty_selection import empty_lines
         from pareto.results.export import results_folder, write_comparison
 
     definition = find_problem(study, storage, seed, data_dir)
@@ -100,7 +107,11 @@ def compare(
                 " of retrained models is the ceiling, above which nothing can be told from"
                 " retraining.",
             )
-            for line in attack_lines(comparison.retrained.runs):
+            for line in (
+                *attack_lines(comparison.retrained.runs),
+                *degenerate_lines(comparison.retrained.mean),
+                *empty_lines({row.label: row.runs for row in comparison.rows}),
+            ):
                 result_console.print(line)
 
 

@@ -1,5 +1,6 @@
 """`pareto-search pick`: one point of the front."""
 
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,6 +78,7 @@ def _print(study: "Study", chosen: "Pick", form: str) -> None:
         result_console,
         validated_line,
     )
+    from pareto.results.empty_selection import MARK, MEANING, selects_nothing
     from pareto.results.records import trial_row, trial_summary
 
     if form == "json":
@@ -107,6 +109,7 @@ def _print(study: "Study", chosen: "Pick", form: str) -> None:
         f"  FA {metrics['fa']:.2f} % ({metrics['fa_gap']:+.2f} to retraining),"
         f" RA {metrics['ra']:.2f} % ({metrics['ra_gap']:+.2f}),"
         f" MIA {metrics['mia']:.2f} % ({metrics['mia_gap']:+.2f})",
+        *([f"  {MARK}: {MEANING}"] if selects_nothing(metrics) else []),
         *(f"  {judgement_line(judgement)}" for judgement in chosen.judgements),
         "  " + ", ".join(f"{name}={value}" for name, value in chosen.trial.params.items()),
         f"Replay it, and see it on data the search never saw: {_replay_command(study, chosen)}"
@@ -132,17 +135,33 @@ def explain(failure: "NothingSatisfies", study: "Study") -> None:
     from pareto.cli._output import judgement_line
 
     binding = failure.binding
-    requirement, ceiling = binding.best.requirement, study.reference["ceiling"]
-    at_ceiling = {**study.constants(), **failure.nearest.metrics, "frm": ceiling}
-    remedy = "relax a requirement, or search on with a larger --budget"
-    if "frm" in requirement.names and not requirement.holds(at_ceiling):
-        remedy = f"relax it: retrained models have FRM {ceiling:.3f} themselves, the ceiling"
+    best = binding.best
+    if math.isnan(best.slack):
+        reach = "it has a value in no trial: it divides by zero, or is too large for a number"
+    else:
+        reach = (
+            f"its best value is {best.left:.4g} against {best.right:.4g}, in trial"
+            f" {binding.best_trial}; {binding.satisfying} trial(s) satisfy it alone"
+        )
     lines = [
-        f"error: no trial satisfies every requirement; {binding.best.requirement.text!r} binds",
-        f"its best value is {binding.best.left:.4g} against {binding.best.right:.4g},"
-        f" in trial {binding.best_trial}; {binding.satisfying} trial(s) satisfy it alone",
+        f"error: no trial satisfies every requirement; {best.requirement.text!r} binds",
+        reach,
         f"nearest is trial {failure.nearest.number}:",
         *(f"  {judgement_line(judgement)}" for judgement in failure.judgements),
-        remedy,
+        _remedy(failure, study),
     ]
     print("\n".join(lines), file=sys.stderr)
+
+
+def _remedy(failure: "NothingSatisfies", study: "Study") -> str:
+    best, ceiling = failure.binding.best, study.reference["ceiling"]
+    if math.isnan(best.slack):
+        return "write it in another way: no search can satisfy it"
+    known = {**study.constants(), **failure.nearest.metrics}
+    without, at_ceiling = {**known, "frm": 0.0}, {**known, "frm": ceiling}
+    more_helps = best.requirement.slack(at_ceiling) > best.requirement.slack(without)
+    if more_helps and not best.requirement.holds(at_ceiling):
+        return f"relax it: retrained models have FRM {ceiling:.3f} themselves, the ceiling"
+    if failure.binding.satisfying:
+        return "relax one, or, unless they contradict each other, search on with a larger --budget"
+    return "relax it, or search on with a larger --budget"

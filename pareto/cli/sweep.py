@@ -83,6 +83,7 @@ def sweep(
         from pareto.experiments.arms import arm_of_trial
         from pareto.experiments.experiment import experiment_name
         from pareto.experiments.sweep import Sweep, arms, parse_setting, parse_sweep, sweep_summary
+        from pareto.results.empty_selection import empty_lines
         from pareto.results.export import results_folder, write_sweep
 
     definition = find_problem(study, storage, seed, data_dir)
@@ -105,6 +106,8 @@ def sweep(
         else:
             result_console.print(_table(found))
             result_console.print(_trend_table(found))
+            for line in empty_lines({point.label: point.runs for point in found.points}):
+                result_console.print(line)
 
 
 def _table(found: "Sweep") -> "Table":

@@ -103,11 +103,13 @@ def validate(
 def _print(result: "Validation", judgements: "Sequence[Judgement]") -> None:
     from pareto.cli._output import (
         add_figure_columns,
+        degenerate_lines,
         figure_cells,
         judgement_line,
         plain_table,
         result_console,
     )
+    from pareto.results.empty_selection import empty_lines
 
     table = plain_table(f"trial {result.number}")
     table.add_column("")
@@ -127,5 +129,10 @@ def _print(result: "Validation", judgements: "Sequence[Judgement]") -> None:
     result_console.print(
         f"The replay {same}. Ceiling on the report half: FRM {result.ceiling:.3f}.",
     )
+    for line in (
+        *empty_lines({f"trial {result.number}": result.repeats}),
+        *degenerate_lines(result.retrained),
+    ):
+        result_console.print(line)
     for judgement in judgements:
         result_console.print(f"{judgement_line(judgement)} (mean of the fresh repeats)")

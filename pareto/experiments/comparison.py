@@ -8,6 +8,7 @@ from typing import Any
 from objectives.frm import Metrics, frm_score
 from pareto.experiments.experiment import Results, numbered
 from pareto.results.averages import columns, mean_and_sd
+from pareto.results.empty_selection import count_empty
 from studies import Definition
 from unlearn.errors import InputError
 
@@ -175,7 +176,11 @@ def comparison_summary(comparison: Comparison) -> dict[str, Any]:
 
 def _flat(row: Row) -> dict[str, Any]:
     """A row's means, standard deviations and what follows from them, by name."""
-    flat: dict[str, Any] = {"method": row.label, "repeats": row.repeats}
+    flat: dict[str, Any] = {
+        "method": row.label,
+        "repeats": row.repeats,
+        "empty_selections": count_empty(row.runs),
+    }
     for name in FIGURES:
         if name in row.mean:
             flat[name] = row.mean[name]

@@ -13,6 +13,7 @@ from scipy.stats import permutation_test, rankdata
 from pareto.experiments.arms import KEEP, Z_BOUNDS, Arm, whole_arm
 from pareto.experiments.experiment import Results, numbered
 from pareto.results.averages import SIX_FIGURES, columns, mean_and_sd
+from pareto.results.empty_selection import count_empty
 from studies import Definition
 from unlearn.errors import InputError
 
@@ -234,7 +235,8 @@ def sweep_summary(sweep: Sweep) -> dict[str, Any]:
 
 def _flat(point: Point) -> dict[str, Any]:
     """A point's parameters, means and standard deviations, by name."""
-    flat: dict[str, Any] = {**point.at, "repeats": len(point.runs)}
+    runs = point.runs
+    flat = {**point.at, "repeats": len(runs), "empty_selections": count_empty(runs)}
     for name, value in point.mean.items():
         flat |= {name: value, f"{name}_sd": point.sd.get(name)}
     return flat

@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from pareto.experiments.comparison import Comparison
 
 PANELS = {
-    "ta": "TA, test accuracy (%)",
-    "frm": "FRM, likeness to retraining",
-    "rte": "RTE, cost of a request (s)",
+    "ta": "TA, test accuracy (%) ↑ better",
+    "frm": "FRM, likeness to retraining ↑ better",
+    "rte": "RTE, cost of a request (s) ↓ better",
     "fa": "FA, accuracy on forgotten samples (%)",
     "ra": "RA, accuracy on retained samples (%)",
     "mia": "MIA, taken for unseen (%)",

@@ -1,11 +1,12 @@
 """Two studies of one problem against each other: what a fair comparison of two methods needs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pareto.commands import study_command
 from pareto.ledger import Trial, differing_fields
+from pareto.results.empty_selection import MARK, MEANING, selects_nothing
 from pareto.results.indicators import best_with_ta, common_ta, coverage, hypervolume_share
 from pareto.study import Study
 from unlearn.errors import InputError
@@ -90,12 +91,13 @@ def compare_fronts(study: Study, other: Study) -> HeadToHead:
             lowest_rte=complete[lowest_rte],
         )
 
+    sides = side(study, other), side(other, study)
     return HeadToHead(
-        (side(study, other), side(other, study)),
+        sides,
         budget,
         box_rte,
         enough_ta,
-        tuple(_caveats(study, other)),
+        (*_caveats(study, other), *_empty_selections(sides)),
     )
 
 
@@ -151,6 +153,19 @@ def _caveats(study: Study, other: Study) -> list[str]:
             f" {other.name} on {clocks[1]}."
         )
     return caveats
+
+
+def _empty_selections(sides: Sequence[Side]) -> list[str]:
+    named = {
+        f"Trial {trial.number} of {side.study}": trial
+        for side in sides
+        for trial in (side.best_frm, side.lowest_rte)
+    }
+    return [
+        f"{name}, {MARK}: {MEANING}"
+        for name, trial in named.items()
+        if selects_nothing(trial.metrics)
+    ]
 
 
 def _clocks(study: Study) -> set[str]:

@@ -224,15 +224,35 @@ def test_what_retrains_is_not_told_to_be_approximate(user: User) -> None:
 
 
 def test_where_the_configuration_comes_from_is_part_of_the_evidence(user: User) -> None:
-    validation = {"mean": {"ta": 51.0}}
-    evidence = user.apply("found", [1], origin=Origin("tiny", 4, validation))
+    found = {"ta": 53.0, "frm": 0.5}
+    validation = {"mean": {"ta": 51.0}, "sd": {"ta": 1.0}}
+    evidence = user.apply("found", [1], origin=Origin("tiny", 4, found, validation))
     assert evidence["study"] == {
         "study": "tiny",
         "trial": 4,
+        "found": found,
         "validation": validation,
         "file": None,
     }
     assert "`study.validation` has" in "".join(evidence["meaning"]["does_not_show"])
+
+
+@pytest.mark.parametrize(
+    ("validation", "told"),
+    [
+        (None, "where its trial had 100.00 %"),
+        ({"mean": {"ta": 100.0}, "sd": None}, "where `validate` has found 100.00 %"),
+        ({"mean": {"ta": 100.0}, "sd": {"ta": 2.0}}, "found 100.00 ± 2.00 %"),
+        ({"mean": {"ta": 0.0}, "sd": None}, None),
+    ],
+)
+def test_a_lower_test_accuracy_than_was_to_be_expected_is_told(
+    user: User, validation: dict[str, Any] | None, told: str | None
+) -> None:
+    origin = Origin("tiny", 4, {"ta": 100.0}, validation)
+    shows = "".join(user.apply("lower", [1], origin=origin)["meaning"]["shows"])
+    assert ("does not carry over" in shows) == (told is not None)
+    assert told is None or told in shows
 
 
 CHANGED = "The study was made on other data, or with another model"

@@ -4,19 +4,21 @@ from typing import Any
 
 import pytest
 
-from pareto.application.plain_words import plain_words
+from pareto.application.plain_words import ExpectedAccuracy, plain_words
 from pareto.preparation.earlier import Earlier
 
 BEFORE = {"ta": 81.25, "fa": 92.5, "ra": 93.75, "mia": 12.5}
 AFTER = {"ta": 80.125, "fa": 78.5, "ra": 91.0, "mia": 25.0}
 DATA = "d" * 64
+VALIDATED = ExpectedAccuracy(80.0, 0.5, validated=True)
+FOUND = ExpectedAccuracy(80.0, None, validated=False)
 
 
 def words(
     attack_accuracy: float = 68.0, attack_samples: int = 1000, **changes: Any
 ) -> tuple[str, str]:
-    circumstances = {"retrained": False, "given": True, "found": True, "validated": True}
-    circumstances["changed"] = False
+    circumstances = {"retrained": False, "given": True, "expected": VALIDATED, "changed": False}
+    circumstances["test_samples"] = 1600
     request = {"earlier": Earlier(), "forgotten": 3, "selected": 3}
     before = {**BEFORE, "attack_accuracy": attack_accuracy, "attack_samples": attack_samples}
     before |= changes.pop("before", {})
@@ -42,9 +44,9 @@ def test_every_figure_is_told_in_words() -> None:
         ({"retrained": True}, "trained anew", "approximate"),
         ({"given": True}, "no guarantee", "not handed in"),
         ({"given": False}, "not handed in", "never was"),
-        ({"found": True, "validated": True}, "`study.validation` has", "never validated"),
-        ({"found": True, "validated": False}, "never validated", "study.validation"),
-        ({"found": False, "validated": False}, "is not known", "was chosen by its figures on half"),
+        ({"expected": VALIDATED}, "`study.validation` has", "never validated"),
+        ({"expected": FOUND}, "never validated", "study.validation"),
+        ({"expected": None}, "is not known", "was chosen by its figures on half"),
         ({"changed": True}, "The study was made on other data", "not handed in"),
         ({"changed": False}, "no guarantee", "The study was made on other data"),
         ({"earlier": Earlier()}, "no guarantee", "The data have changed"),
@@ -72,6 +74,26 @@ def test_a_test_accuracy_of_some_classes_is_no_other() -> None:
     assert "on test data 81.25 % and 80.12 %." in words()[0]
     told = words(before=before, after=after)[0]
     assert "80.12 % of the classes that are retained, 60.50 % and 40.25 % of all." in told
+
+
+@pytest.mark.parametrize(
+    ("expected", "ta", "told"),
+    [
+        # p(1 − p)/n is one point squared here, which the repeats' 0.5 make 1.118 points.
+        (VALIDATED, 76.7, None),
+        (VALIDATED, 76.6, "of 76.60 %, where `validate` has found 80.00 ± 0.50 %"),
+        (FOUND, 77.1, None),
+        (FOUND, 76.9, "of 76.90 %, where its trial had 80.00 %"),
+        (FOUND, 100.0, None),
+        (None, 0.0, None),
+    ],
+)
+def test_a_configuration_that_does_not_carry_over_is_told_of(
+    expected: ExpectedAccuracy | None, ta: float, told: str | None
+) -> None:
+    shows, _ = words(expected=expected, after={"ta": ta})
+    assert ("does not carry over" in shows) == (told is not None)
+    assert told is None or told in shows
 
 
 def test_an_attack_that_guesses_is_told_of() -> None:

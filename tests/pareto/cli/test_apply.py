@@ -21,6 +21,7 @@ import pareto
 from pareto import storages
 from pareto.defaults import WORKSPACE
 from pareto.ledger import Ledger
+from pareto.results.averages import SIX_FIGURES
 from tests.pareto.cli.conftest import Invoke
 from tests.pareto.program import run
 
@@ -256,6 +257,7 @@ def test_a_picked_point_is_applied_and_its_weights_reach_what_the_evidence_says(
     assert evidence["study"] == {
         "study": "grey",
         "trial": picked["number"],
+        "found": {name: picked["metrics"][name] for name in SIX_FIGURES},
         "validation": None,
         "file": None,
     }
@@ -339,7 +341,7 @@ def test_a_picked_file_that_was_changed_is_not_taken_for_the_trial(
     assert not (own.folder / "unlearned-request").exists()
 
 
-NOWHERE = {"study": None, "trial": None, "validation": None}
+NOWHERE = {"study": None, "trial": None, "found": None, "validation": None}
 
 
 @pytest.mark.parametrize("change", [{"number": None}, {"study": "of somebody else"}], ids=str)
@@ -403,12 +405,7 @@ def test_a_configuration_may_be_written_by_hand(own: Walk, invoke: Invoke) -> No
     evidence = evidence_in(own.folder / "unlearned-request")
     assert (evidence["done"]["method"], evidence["done"]["parameters"]["epochs"]) == ("ft", 3)
     assert evidence["done"]["seed"] == 7
-    assert evidence["study"] == {
-        "study": None,
-        "trial": None,
-        "validation": None,
-        "file": "point.toml",
-    }
+    assert evidence["study"] == {**NOWHERE, "file": "point.toml"}
 
 
 def test_a_second_run_overwrites_nothing(own: Walk, invoke: Invoke) -> None:

@@ -101,6 +101,26 @@ def test_nobody_is_told_to_search_on_for_more_than_the_ceiling(
     assert advice in ending.err.splitlines()[-1]
 
 
+@pytest.mark.parametrize(
+    ("requirements", "told", "advice"),
+    [
+        (["frm < 0"], "its best value is", "relax it, or search on"),
+        (["rte <= 1 / (frm - frm)"], "it has a value in no trial", "write it in another way"),
+        (["frm >= 0.3", "frm < 0.3"], "its best value is", "unless they contradict each other"),
+    ],
+)
+def test_nobody_is_sent_after_the_ceiling_for_something_else(
+    finished: Home, invoke: Invoke, requirements: list[str], told: str, advice: str
+) -> None:
+    words = [word for text in requirements for word in ("--require", text)]
+    ending = invoke(finished.folder, "pick", *words)
+    assert (ending.code, ending.out) == (3, "")
+    lines = ending.err.splitlines()
+    assert lines[1].startswith(told)
+    assert advice in lines[-1]
+    assert "nan" not in ending.err
+
+
 def test_that_nothing_satisfies_ends_the_program_with_exit_code_3(finished: Home) -> None:
     ending = run(finished.folder, "pick", "--require", "ta / (fa - fa) > 1")
     assert (ending.code, ending.out) == (3, "")
