@@ -97,6 +97,24 @@ def least_telling(samples: float | None) -> float:
     return max(TELLING, 50.0 + 50.0 * math.sqrt(math.log(1 / BY_LUCK) / samples))
 
 
+def weakness(accuracy: float, samples: float | None) -> str | None:
+    """Why the figures of an attack say little, in words; None if they say something.
+
+    Args:
+        accuracy: its balanced accuracy, in percent; see `MembershipInference`.
+        samples: as for `least_telling`.
+    """
+    least = least_telling(samples)
+    if accuracy >= least:
+        return None
+    if samples is not None and least >= 100.0:
+        return f"it was fitted on {samples:.0f} of each, from which nothing can be told"
+    return (
+        f"its balanced accuracy is {accuracy:.1f} %, where guessing has 50 %; under {least:.1f} %"
+        " its figures say little"
+    )
+
+
 class MembershipInference(NamedTuple):
     """What came of an attack, in percent.
 

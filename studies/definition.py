@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from objectives.membership import ATTACKS
 from objectives.reference import MIN_RETRAININGS
-from studies.mistakes import describe_error
+from studies.mistakes import NO_FIELD, describe_error
 from studies.names import DEFAULT_SAMPLER, SamplerName
 from unlearn.errors import InputError
 from unlearn.methods import METHODS, Choice, FloatRange, IntRange, Method, Range
@@ -23,7 +24,20 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_fields(cls, content: Any) -> Any:
+        """First of all: a field that is misspelt is missing too."""
+        for name in content if isinstance(content, Mapping) else ():
+            if name not in cls.model_fields:
+                raise PydanticCustomError(
+                    NO_FIELD,
+                    "no such field; there are {fields}",
+                    {"name": str(name), "fields": ", ".join(cls.model_fields)},
+                )
+        return content
 
 
 class DataSection(_Strict):

@@ -4,6 +4,9 @@ import re
 
 from pydantic import ValidationError
 
+NO_FIELD = "no_field"
+"""The type of an error at a section that has a field which does not exist, `name`."""
+
 NUMBERS = ("int", "float")
 """What pydantic calls the variants of a number."""
 
@@ -18,6 +21,8 @@ def describe_error(error: ValidationError, section: str = "") -> str:
     # pydantic names the variant of a request, and of a number, too.
     loc = [part for part in first["loc"] if part not in ("random", "class", "indices", *NUMBERS)]
     where = ".".join(part for part in (section, *map(str, loc)) if part)
+    if first["type"] == NO_FIELD:
+        where = ".".join(filter(None, (where, first["ctx"]["name"])))
     message = re.sub(r"\s+", " ", first["msg"].removeprefix("Value error, "))
     context = first.get("ctx", {})
     if first["type"] == "missing" and first["loc"] == ("recipe",):
@@ -38,6 +43,4 @@ def describe_error(error: ValidationError, section: str = "") -> str:
         message = "has no kind"
     elif first["type"] == "string_pattern_mismatch":
         message = "begins with a letter or digit; more of these, and . _ - may follow, 99 at most"
-    elif first["type"] == "extra_forbidden":
-        message = "no such field"
     return f"{where}: {message}" if where else message

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from unlearn.errors import InputError
+from unlearn.errors import InputError, some
 from unlearn.files import read_bytes, write_at_once
 from unlearn.models import ModelFactory, Normalisation
 from unlearn.problem import StateDict
@@ -29,6 +29,7 @@ NESTED = ("state_dict", "model_state_dict", "model")
 WRAPPERS = ("module.", "_orig_mod.")
 """What DataParallel and `torch.compile` put in front of every name."""
 
+ARCHITECTURE = "name the architecture that the weights were trained in"
 SAVE = "save `model.state_dict()` alone, with torch.save or as safetensors"
 
 
@@ -93,6 +94,7 @@ def fitted(checkpoint: Checkpoint, factory: ModelFactory) -> StateDict:
     expected = network.state_dict()
     fresh = on_cpu(expected)
     weights = _without_wrappers(checkpoint.weights, expected)
+    _refuse_contradictions(checkpoint.file, weights, expected)
     reshaped = [
         name for name in expected if name in weights and weights[name].shape != expected[name].shape
     ]
@@ -103,12 +105,12 @@ def fitted(checkpoint: Checkpoint, factory: ModelFactory) -> StateDict:
     given = {tensor.data_ptr() for name, tensor in expected.items() if name in weights}
     missing = [name for name in missing if expected[name].data_ptr() not in given]
     if missing or unexpected:
-        lacks = f"lacks {_some(missing)}" if missing else ""
-        has = f"has {_some(sorted(unexpected))}, which the model has not" if unexpected else ""
+        lacks = f"lacks {some(missing)}" if missing else ""
+        has = f"has {some(sorted(unexpected))}, which the model has not" if unexpected else ""
         raise InputError(
             f"{checkpoint.file} holds the weights of another network than {factory.name}: it "
             + " and ".join(filter(None, (lacks, has))),
-            "name the architecture that the weights were trained in",
+            ARCHITECTURE,
         )
     if reshaped:
         shapes = {
@@ -229,6 +231,31 @@ def _without_wrappers(weights: StateDict, expected: StateDict) -> StateDict:
     return weights
 
 
+def _refuse_contradictions(file: Path, weights: StateDict, expected: StateDict) -> None:
+    """Of the weights that belong to the network, what loading them would lose without a word.
+
+    Args:
+        expected: of the network, where one tensor may have several names.
+
+    Raises:
+        InputError: a complex number would become a real one, or of two values of one tensor the
+            last would count.
+    """
+    known: dict[tuple[int, torch.Size], tuple[str, Tensor]] = {}
+    for name, ours in expected.items():
+        if name not in weights:
+            continue
+        if weights[name].is_complex() and not ours.is_complex():
+            raise InputError(f"{file}: {name} is complex, and real in the model", ARCHITECTURE)
+        value = weights[name].to(ours.dtype).nan_to_num()
+        other, same = known.setdefault((ours.data_ptr(), ours.shape), (name, value))
+        if not torch.equal(value, same):
+            raise InputError(
+                f"{file}: {other} and {name} differ, which are one and the same in the model",
+                ARCHITECTURE,
+            )
+
+
 def _other_shapes(
     file: Path, shapes: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]], factory: ModelFactory
 ) -> InputError:
@@ -246,9 +273,4 @@ def _other_shapes(
             f"{problem}: {theirs[0]} classes instead of {factory.classes}",
             "name the data that the weights were trained on, with all of their classes",
         )
-    return InputError(problem, "name the architecture that the weights were trained in")
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - 3
-    return ", ".join(names[:3]) + (f" and {more} more" if more > 0 else "")
+    return InputError(problem, ARCHITECTURE)

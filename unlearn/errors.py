@@ -1,5 +1,7 @@
 """What is told to the user: what is wrong, and what to do about it."""
 
+from collections.abc import Sequence
+
 
 class UserFacingError(Exception):
     """An ending that the user is told of in two lines and without a traceback.
@@ -27,6 +29,12 @@ def first_line(said: object) -> str:
     """The first line of a text, or of what an exception says: the name of its type if nothing."""
     lines = str(said).strip().splitlines()
     return lines[0] if lines else type(said).__name__
+
+
+def some(names: Sequence[str]) -> str:
+    """The first three names, and how many more there are."""
+    more = len(names) - 3
+    return ", ".join(names[:3]) + (f" and {more} more" if more > 0 else "")
 
 
 def in_one_line(error: BaseException) -> str:

@@ -24,7 +24,7 @@ from pareto.preparation.prepared import original_figures, original_weights
 from studies import Definition
 from studies.definition import IndexSection
 from unlearn.checkpoint import save_checkpoint
-from unlearn.errors import InputError
+from unlearn.errors import InputError, some
 from unlearn.files import write_at_once
 from unlearn.requests import resolve
 from unlearn.seeds import derive_seed
@@ -118,7 +118,7 @@ def apply_request(
         if others:
             announce(
                 "these weights have not forgotten what other requests have named that began with"
-                f" the same ones: {', '.join(other.name for other in others)}; to forget all,"
+                f" the same ones: {some([other.name for other in others])}; to forget all,"
                 " begin with the weights of one of them (--original)"
             )
         done = Application(

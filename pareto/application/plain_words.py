@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from objectives.membership import least_telling
+from objectives.membership import weakness
 from pareto.preparation.earlier import Earlier
 
 
@@ -114,13 +114,11 @@ def plain_words(
             "It does not show that anything was done about the samples to be forgotten: the"
             " configuration has selected none of them.",
         )
-    least = least_telling(before["attack_samples"])
-    if before["attack_accuracy"] < least:
+    why = weakness(before["attack_accuracy"], before["attack_samples"])
+    if why is not None:
         does_not.append(
             "The membership attack can hardly tell, before the request already, what the model was"
-            " trained on from what it has never seen (balanced accuracy"
-            f" {before['attack_accuracy']:.1f} %, where guessing has 50 %): under {least:.1f} % its"
-            " figures say little."
+            f" trained on from what it has never seen: {why}."
         )
     if not given:
         does_not.append(

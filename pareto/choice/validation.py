@@ -45,6 +45,7 @@ class Validation:
         repeats: the figures of each fresh repeat on the report half.
         original, retrained: figures of θ_o and mean figures of the retrained models on the report
             half.
+        retrained_runs: the figures of each of these.
         ceiling: of FRM on the report half.
         timed: whether the study's `rte` is the stopwatch's.
     """
@@ -55,6 +56,7 @@ class Validation:
     repeats: tuple[Mapping[str, float], ...]
     original: Mapping[str, float]
     retrained: Mapping[str, float]
+    retrained_runs: tuple[Mapping[str, float], ...]
     ceiling: float
     timed: bool
 
@@ -96,6 +98,7 @@ class Validation:
             "repeats": [{name: run[name] for name in SIX_FIGURES} for run in self.repeats],
             "original": dict(self.original),
             "retrained": dict(self.retrained),
+            "retrained_runs": [dict(run) for run in self.retrained_runs],
             "ceiling": self.ceiling,
             "empty_selections": count_empty(self.repeats),
         }
@@ -159,6 +162,7 @@ def validate(
         tuple(runs),
         report.original_figures.as_dict(),
         retrained,
+        tuple(run.as_dict() for run in reference.runs),
         reference.ceiling,
         timed=ground.unit_times is None,
     )

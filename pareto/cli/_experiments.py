@@ -62,10 +62,11 @@ def perform(
     **on: Any,
 ) -> "Results":
     """Run an experiment as the options say."""
+    from pareto.cli._output import nothing_printed
     from pareto.engines.settings import EngineSettings
     from pareto.experiments.experiment import run_experiment
 
-    with display.shown():
+    with nothing_printed(), display.shown():
         return run_experiment(
             definition,
             kind,

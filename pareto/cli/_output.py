@@ -3,11 +3,13 @@
 import errno
 import json
 import math
+import os
 import statistics
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
+from io import UnsupportedOperation
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -16,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from objectives.frm import Metrics, is_degenerate
-from objectives.membership import least_telling
+from objectives.membership import weakness
 from pareto.choice.pick import Judgement
 from pareto.ledger import Trial
 from pareto.results.averages import SIX_FIGURES
@@ -67,6 +69,22 @@ _as_it_is: dict[str, Any] = {"markup": False, "highlight": False, "emoji": False
 _unbounded_console = _ResultConsole(width=1000, height=1000, **_as_it_is)
 result_console = _ResultConsole(**_as_it_is) if sys.stdout.isatty() else _unbounded_console
 message_console = _MessageConsole(stderr=True, **_as_it_is)
+
+
+@contextmanager
+def nothing_printed() -> Iterator[None]:
+    """Standard output is for results alone: what a model of the user's own prints while the block
+    runs, here or in workers that are started there, goes to standard error."""
+    with ExitStack() as stack:
+        with suppress(UnsupportedOperation):  # of what stands in for the two and is no file
+            out, messages = sys.stdout.fileno(), sys.stderr.fileno()
+            sys.stdout.flush()
+            kept = os.dup(out)
+            stack.callback(os.close, kept)
+            stack.callback(os.dup2, kept, out)
+            os.dup2(messages, out)
+        stack.enter_context(redirect_stdout(sys.stderr))
+        yield
 
 
 def print_json(content: Mapping[str, Any] | Sequence[Any]) -> None:
@@ -229,13 +247,12 @@ def attack_lines(retrained: Sequence[Mapping[str, float]]) -> list[str]:
     if not known:
         return []
     accuracy = statistics.fmean(run["attack_accuracy"] for run in known)
-    least = least_telling(known[0].get("attack_samples"))
-    if accuracy >= least:
+    why = weakness(accuracy, known[0].get("attack_samples"))
+    if why is None:
         return []
     return [
-        "The membership attack tells samples that retrained models know from unseen ones with a"
-        f" balanced accuracy of {accuracy:.1f} %, where guessing has 50 %. Under {least:.1f} %, MIA"
-        " and FRM with it say little."
+        "The membership attack can hardly tell what retrained models were trained on from what they"
+        f" have never seen: {why}. MIA is a part of FRM."
     ]
 
 

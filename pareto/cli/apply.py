@@ -110,7 +110,7 @@ def apply(
     with nothing_collected():
         from pareto.application.apply import apply_request
         from pareto.choice.pick import NothingSatisfies
-        from pareto.cli._output import print_json
+        from pareto.cli._output import nothing_printed, print_json
         from pareto.cli._progress import ProgressDisplay
         from pareto.engines.devices import choose_devices
         from pareto.study import open_study
@@ -136,19 +136,20 @@ def apply(
         return NOTHING_SATISFIES
     definition = chosen.definition.with_data_dir(data_dir)
     folder = out or Path(f"unlearned-{forget.stem}")
-    evidence = apply_request(
-        definition,
-        chosen.arm,
-        forget,
-        folder,
-        origin=chosen.origin,
-        study_identity=None if chosen.study is None else chosen.study.identity,
-        original=original,
-        seed=seed,
-        device=place,
-        workspace=workspace,
-        announce=ProgressDisplay(quiet).announce,
-    )
+    with nothing_printed():
+        evidence = apply_request(
+            definition,
+            chosen.arm,
+            forget,
+            folder,
+            origin=chosen.origin,
+            study_identity=None if chosen.study is None else chosen.study.identity,
+            original=original,
+            seed=seed,
+            device=place,
+            workspace=workspace,
+            announce=ProgressDisplay(quiet).announce,
+        )
     if form == "json":
         print_json(evidence)
     else:

@@ -91,6 +91,7 @@ def search(
     storages.exists(storage)  # a wrong URL is said at once, before torch is loaded
 
     with nothing_collected():
+        from pareto.cli._output import nothing_printed
         from pareto.cli._progress import ProgressDisplay
         from pareto.cli.show import print_study
         from pareto.results.export import results_folder, write_reports
@@ -103,7 +104,7 @@ def search(
         definition = definition.model_copy(update={"sampler": sampler})
     folder = results_folder(definition.name)
     display = ProgressDisplay(quiet)
-    with display.shown():
+    with nothing_printed(), display.shown():
         result = run_search(
             definition,
             budget,

@@ -76,19 +76,20 @@ def validate(
 
     with nothing_collected():
         from pareto.choice.validation import validate as run_again
-        from pareto.cli._output import judgement_summary, print_csv, print_json
+        from pareto.cli._output import judgement_summary, nothing_printed, print_csv, print_json
         from pareto.cli._progress import ProgressDisplay
 
     requirements = parse_all(conditions, opened.complete_trial(trial).metrics.keys() | CONSTANTS)
-    result = run_again(
-        opened,
-        trial,
-        repeats=repeats,
-        device=device,
-        workspace=workspace,
-        data_dir=data_dir,
-        announce=ProgressDisplay(quiet).announce,
-    )
+    with nothing_printed():
+        result = run_again(
+            opened,
+            trial,
+            repeats=repeats,
+            device=device,
+            workspace=workspace,
+            data_dir=data_dir,
+            announce=ProgressDisplay(quiet).announce,
+        )
     judgements = result.judge(requirements)
     if form == "json":
         judged = [judgement_summary(judgement) for judgement in judgements]
@@ -103,6 +104,7 @@ def validate(
 def _print(result: "Validation", judgements: "Sequence[Judgement]") -> None:
     from pareto.cli._output import (
         add_figure_columns,
+        attack_lines,
         degenerate_lines,
         figure_cells,
         judgement_line,
@@ -131,6 +133,7 @@ def _print(result: "Validation", judgements: "Sequence[Judgement]") -> None:
     )
     for line in (
         *empty_lines({f"trial {result.number}": result.repeats}),
+        *attack_lines(result.retrained_runs),
         *degenerate_lines(result.retrained),
     ):
         result_console.print(line)

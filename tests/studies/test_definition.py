@@ -45,6 +45,8 @@ def recipe(**values: Any) -> Content:
         # Fields that don't exist, are missing, or have the wrong type.
         ({"colour": "red"}, "colour: no such field"),
         ({"recipe": recipe(colour="red")}, "recipe.colour: no such field"),
+        ({"recipe": {"epoch": 2, "learning_rate": 0.1}}, "recipe.epoch: no such field; there are"),
+        ({"modell": "small-cnn", "model": 3}, "modell: no such field; there are name, seed"),
         ({"request": {"kind": "random", "fraction": 0.2, "label": 3}}, "request.label: no such"),
         ({"recipe": {"epochs": 10}}, "recipe.learning_rate: Field required"),
         ({"recipe": recipe(epochs="ten")}, "recipe.epochs: "),

@@ -178,6 +178,26 @@ def test_half_precision_becomes_the_models_own(
         assert torch.equal(state[f"1.{key}"].double(), tensor.double())  # to widen is exact
 
 
+def test_two_values_of_one_tensor_are_refused(factory: ModelFactory, tmp_path: Path) -> None:
+    state = clones(network().state_dict())
+    once = state["7.weight"].clone()
+    state["7.weight"] += 1
+    torch.save(state, tmp_path / "w.pt")
+    with pytest.raises(InputError, match=r"w\.pt: 5\.weight and 7\.weight differ"):
+        fitted(load_checkpoint(tmp_path / "w.pt"), factory)
+    state["7.weight"] = once.double()
+    torch.save(state, tmp_path / "w.pt")
+    fitted(load_checkpoint(tmp_path / "w.pt"), factory)
+
+
+def test_complex_weights_are_refused(factory: ModelFactory, tmp_path: Path) -> None:
+    state = clones(network().state_dict())
+    state["8.bias"] = state["8.bias"].to(torch.complex64)
+    torch.save(state, tmp_path / "w.pt")
+    with pytest.raises(InputError, match=r"8\.bias is complex"):
+        fitted(load_checkpoint(tmp_path / "w.pt"), factory)
+
+
 def test_a_part_that_is_called_like_a_wrapper_keeps_its_name(tmp_path: Path) -> None:
     factory, plain = factory_of("Wrapped", tmp_path), network("Wrapped")
     wanted = expected(plain)

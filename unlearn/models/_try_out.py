@@ -41,7 +41,7 @@ def try_out(factory: "ModelFactory", images: Tensor) -> None:
         raise InputError(
             f"{name} cannot be used for {channels}-channel images of {width}×{height} pixels:"
             f" {in_one_line(error)}",
-            "change the model, or use images of another size",
+            "make it take float32 images of that many channels and that size, or use other images",
         ) from error
     for answer in answers:
         shape = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__

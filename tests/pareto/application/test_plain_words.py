@@ -98,8 +98,15 @@ def test_a_configuration_that_does_not_carry_over_is_told_of(
 
 def test_an_attack_that_guesses_is_told_of() -> None:
     assert "balanced accuracy" not in words()[1]
-    assert "balanced accuracy 52.5 %" in words(attack_accuracy=52.5)[1]
+    assert "balanced accuracy is 52.5 %" in words(attack_accuracy=52.5)[1]
     assert "under 62.2 %" in words(attack_accuracy=60.0, attack_samples=50)[1]
+
+
+@pytest.mark.parametrize("samples", [1, 2])
+def test_no_attack_is_asked_for_more_than_all(samples: int) -> None:
+    _, does_not = words(attack_accuracy=100.0, attack_samples=samples)
+    assert f"fitted on {samples} of each, from which nothing can be told" in does_not
+    assert "under" not in does_not
 
 
 @pytest.mark.parametrize(("selected", "told"), [(0, True), (2, True), (3, False), (None, False)])

@@ -37,9 +37,9 @@ def test_a_study_is_shown_as_json_on_standard_output_alone(finished: Home) -> No
 @pytest.mark.parametrize(
     ("accuracy", "samples", "ceiling", "told"),
     [
-        (60.0, 50, 0.9, ["Under 62.2 %, MIA and FRM with it say little."]),
+        (60.0, 50, 0.9, ["under 62.2 % its figures say little. MIA is a part of FRM."]),
         (63.0, 50, 0.9, []),
-        (54.0, None, 0.9, ["Under 55.0 %, MIA and FRM with it say little."]),
+        (54.0, None, 0.9, ["under 55.0 % its figures say little. MIA is a part of FRM."]),
         (63.0, 50, 0.4, ["The retrained models hardly agree with each other"]),
     ],
 )
