@@ -60,7 +60,7 @@ def check_folder(folder: Path, index_file_sha256: str) -> None:
         unfinished = mark_of(folder / WEIGHTS) == index_file_sha256
         for name, ours in ((EVIDENCE, False), (WEIGHTS, unfinished)):
             if (folder / name).exists() and not ours:
-                raise InputError(f"{folder} holds another {name} already", remedy)
+                raise InputError(f"{folder} holds {name} already", remedy)
     except OSError as error:
         raise InputError(f"cannot look into {folder}: {error.strerror}", remedy) from None
 
