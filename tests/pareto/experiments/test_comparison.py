@@ -207,7 +207,7 @@ def test_flat_rows_hold_the_table_from_top_to_bottom(table: Comparison) -> None:
         assert first[f"{name}_sd"] == table.rows[0].sd[name]
         assert first[f"{name}_gap"] == table.rows[0].gap[name]
     assert first["frm_of_means"] == table.rows[0].frm_of_means
-    assert rows[-1] == {"method": "none", "repeats": 0}
+    assert rows[-1] == {"method": "none", "repeats": 0, "empty_selections": 0}
 
 
 def test_the_summary_adds_the_runs_that_the_means_are_taken_over(table: Comparison) -> None:
