@@ -37,7 +37,7 @@ from optuna.trial import FrozenTrial, TrialState
 from pareto.front import DIRECTIONS
 from pareto.leases import Driver, LeaseWatch
 from pareto.sampling.samplers import StudySampler
-from pareto.trials.outcome import Failure, Outcome, Ticket
+from pareto.trials.outcome import Failure, Outcome, Ticket, is_recorded
 from unlearn.errors import InputError
 from unlearn.seeds import derive_seed
 
@@ -440,7 +440,7 @@ def _counts(trials: Sequence[FrozenTrial]) -> Counts:
 
 def _state(frozen: FrozenTrial) -> State:
     """A trial's state; one that another program has entered as complete has not been run."""
-    if frozen.state == TrialState.COMPLETE and "metrics" not in frozen.user_attrs:
+    if frozen.state == TrialState.COMPLETE and not is_recorded(frozen.user_attrs):
         return "failed"
     return _STATES[frozen.state]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from optuna.trial import FrozenTrial, TrialState
 
 from pareto.choice.requirements import Requirement, violations
+from pareto.trials.outcome import is_recorded
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Aim:
     def told_of(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
         """The trials, the complete ones as copies that say how far they miss what is aimed at;
         without those that another program has entered, of which no figures are known."""
-        ours = [t for t in trials if t.state != TrialState.COMPLETE or "metrics" in t.user_attrs]
+        ours = [t for t in trials if t.state != TrialState.COMPLETE or is_recorded(t.user_attrs)]
         complete = [trial for trial in ours if trial.state == TrialState.COMPLETE]
         figures = [{**self.constants, **trial.user_attrs["metrics"]} for trial in complete]
         missed = iter(violations(figures, self.requirements).tolist())

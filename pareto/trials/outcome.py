@@ -36,6 +36,17 @@ class Outcome:
         return None
 
 
+def is_recorded(attributes: Mapping[str, Any]) -> bool:
+    """Whether a complete trial with these attributes has been run by a search; another program may
+    have entered it, with attributes of its own."""
+    metrics = attributes.get("metrics")
+    return (
+        isinstance(metrics, dict)
+        and all(isinstance(metrics.get(name), int | float) for name in OBJECTIVES)
+        and isinstance(attributes.get("run"), dict)
+    )
+
+
 @dataclass(frozen=True)
 class Failure:
     """A trial without figures.

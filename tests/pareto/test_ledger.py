@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from threading import Thread
-from typing import Literal
+from typing import Any, Literal
 
 import optuna
 import pytest
@@ -277,14 +277,19 @@ def test_a_trial_that_is_put_back_is_the_next_one_asked_for(ledger: Ledger) -> N
     assert ask(ledger) == ticket
 
 
+@pytest.mark.parametrize(
+    "attributes",
+    [{}, {"metrics": "good"}, {"metrics": {"loss": 0.1}, "run": {}}, {"metrics": [1, 2, 3]}],
+)
 def test_what_another_program_enters_as_complete_has_not_been_run(
-    memory: BaseStorage, monkeypatch: pytest.MonkeyPatch
+    memory: BaseStorage, monkeypatch: pytest.MonkeyPatch, attributes: dict[str, Any]
 ) -> None:
     monkeypatch.setattr("pareto.ledger.LOOK_SECONDS", 0.0)
     ledger = open_ledger(memory)
     run(ledger, 1)
     study = optuna.load_study(study_name="cheap", storage=memory)
-    study.add_trial(optuna.trial.create_trial(values=[99.0, 1.0, 0.01]))
+    values = [99.0, 1.0, 0.01]
+    study.add_trial(optuna.trial.create_trial(values=values, user_attrs=attributes))
     theirs = ledger.trials()[1]
     assert (theirs.state, theirs.reason) == ("failed", "another program has entered it")
     assert len(ledger.values()) == ledger.counts().complete == 1

