@@ -21,11 +21,11 @@ def describe_error(error: ValidationError, section: str = "") -> str:
     # pydantic names the variant of a request, and of a number, too.
     loc = [part for part in first["loc"] if part not in ("random", "class", "indices", *NUMBERS)]
     where = ".".join(part for part in (section, *map(str, loc)) if part)
-    if first["type"] == NO_FIELD:
-        where = ".".join(filter(None, (where, first["ctx"]["name"])))
     message = re.sub(r"\s+", " ", first["msg"].removeprefix("Value error, "))
     context = first.get("ctx", {})
-    if first["type"] == "missing" and first["loc"] == ("recipe",):
+    if first["type"] == NO_FIELD:
+        where = ".".join(filter(None, (where, context["name"])))
+    elif first["type"] == "missing" and first["loc"] == ("recipe",):
         message = "is missing; the retrained models are trained by it, even if θ_o is given"
     elif first["loc"][-1:] and first["loc"][-1] in NUMBERS:
         tried = {

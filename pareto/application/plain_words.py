@@ -29,7 +29,7 @@ class ExpectedAccuracy:
         the test data and all of them, p(1 − p)/n.
 
         Args:
-            samples: how many images `ta` is of, n.
+            samples: how many test images there are, n.
         """
         share = self.mean / 100
         spread = math.hypot(self.sd or 0.0, 100 * math.sqrt(share * (1 - share) / samples))
@@ -66,7 +66,7 @@ def plain_words(
         given: whether θ_o came from a file.
         expected: what the configuration led to in the search that found it; None if it is not
             known to be the outcome of one.
-        test_samples: how many `ta` is of.
+        test_samples: how many test images there are.
         changed: whether the study was made on other data, or with another model.
         earlier: the requests before this one.
         forgotten, selected: how many samples are to be forgotten, and on how many of these the
@@ -87,7 +87,7 @@ def plain_words(
     ]
     if expected is not None and expected.is_missed_by(after["ta"], test_samples):
         shows.append(
-            f"The configuration does not carry over to this request: it has led to a test accuracy"
+            "The configuration does not carry over to this request: it has led to a test accuracy"
             f" of {after['ta']:.2f} %, where {expected.told}. Choose another, or search on a"
             " request of this size and kind."
         )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from objectives.reference import Reference
 from pareto import storages
 from pareto.choice.pick import Judgement
 from pareto.choice.requirements import Requirement
@@ -43,10 +44,8 @@ class Validation:
         found: its figures in the study, on the search half.
         replayed: the figures with the same seed on the same data.
         repeats: the figures of each fresh repeat on the report half.
-        original, retrained: figures of θ_o and mean figures of the retrained models on the report
-            half.
-        retrained_runs: the figures of each of these.
-        ceiling: of FRM on the report half.
+        original, reference: figures of θ_o, and the retrained models, on the report half; what one
+            of these costs is the study's own.
         timed: whether the study's `rte` is the stopwatch's.
     """
 
@@ -55,10 +54,14 @@ class Validation:
     replayed: Mapping[str, float]
     repeats: tuple[Mapping[str, float], ...]
     original: Mapping[str, float]
-    retrained: Mapping[str, float]
-    retrained_runs: tuple[Mapping[str, float], ...]
-    ceiling: float
+    reference: Reference
     timed: bool
+
+    @property
+    def retrained(self) -> dict[str, float]:
+        """Mean figures of the retrained models."""
+        reference = self.reference
+        return {"ta": reference.ta, "rte": reference.seconds, **vars(reference.mean)}
 
     @property
     def reproduced(self) -> bool:
@@ -97,9 +100,8 @@ class Validation:
             "sd": self.sd(),
             "repeats": [{name: run[name] for name in SIX_FIGURES} for run in self.repeats],
             "original": dict(self.original),
-            "retrained": dict(self.retrained),
-            "retrained_runs": [dict(run) for run in self.retrained_runs],
-            "ceiling": self.ceiling,
+            "retrained": self.retrained,
+            "ceiling": self.reference.ceiling,
             "empty_selections": count_empty(self.repeats),
         }
 
@@ -152,18 +154,14 @@ def validate(
         announce(f"fresh repeat {repeat + 1} of {repeats}")
         seed = derive_seed(definition.seed, "validation", number, repeat)
         runs.append(_run(runner, Ticket(number, trial.params, seed)))
-    reference = report.reference
     price = ground.prepared.reference.seconds  # the study's, wherever it was begun
-    retrained = {"ta": reference.ta, "rte": price, **vars(reference.mean)}
     validation = Validation(
         number,
         trial.metrics,
         replayed,
         tuple(runs),
         report.original_figures.as_dict(),
-        retrained,
-        tuple(run.as_dict() for run in reference.runs),
-        reference.ceiling,
+        replace(report.reference, seconds=price),
         timed=ground.unit_times is None,
     )
     earlier = study.validation(number)

@@ -129,11 +129,11 @@ def _print(result: "Validation", judgements: "Sequence[Judgement]") -> None:
     names = "TA and FRM" if result.timed else "every objective"
     same = f"reproduces {names} bit for bit" if result.reproduced else "differs (see above)"
     result_console.print(
-        f"The replay {same}. Ceiling on the report half: FRM {result.ceiling:.3f}.",
+        f"The replay {same}. Ceiling on the report half: FRM {result.reference.ceiling:.3f}.",
     )
     for line in (
         *empty_lines({f"trial {result.number}": result.repeats}),
-        *attack_lines(result.retrained_runs),
+        *attack_lines([run.as_dict() for run in result.reference.runs]),
         *degenerate_lines(result.retrained),
     ):
         result_console.print(line)

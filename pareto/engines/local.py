@@ -361,7 +361,7 @@ def _stops_blocked() -> Iterator[None]:
 def _work(connection: Connection) -> None:
     """The life of a worker: be what the driver says, until it closes the pipe."""
     threading.Thread(target=_leave_with_driver, daemon=True).start()
-    sys.stdout = sys.stderr  # what a user's model prints: the driver's results stand alone there
+    sys.stdout = sys.stderr  # what a user's model prints: stdout is the driver's alone
     with suppress(EOFError, ConnectionError):  # the driver has closed the pipe
         connection.send(_ALIVE)
         while True:

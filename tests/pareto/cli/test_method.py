@@ -41,9 +41,14 @@ def test_a_methods_study_goes_on_with_the_same_flags_and_by_its_name(
     ):
         ending = invoke(home.folder, *words)
         assert ending.code == 0
-    trials = json.loads(ending.out)["trials"]
+    shown = json.loads(ending.out)
+    trials = shown["trials"]
     assert [trial["state"] for trial in trials] == ["complete"] * 6
     assert home.states() == []  # of the study itself
+    table = invoke(home.folder, "show", "--study", f"{NAME}-ft").out
+    rates = [trials[number]["params"]["learning_rate"] for number in shown["front"]]
+    assert min(rates) < 0.1
+    assert all(f" {rate:.2g} " in table for rate in rates if rate < 0.1)
 
 
 def test_the_studys_own_method_means_the_study_itself(home: Home, invoke: Invoke) -> None:
